@@ -6,7 +6,7 @@ from routingsim.cli.console import print_said, print_table, write_json
 from routingsim.cli.log_options import LogInputs
 from routingsim.cli.options import JsonOption, PageOption, spread, write_page
 
-_SPARE = ("calls", "low", "high")
+_SPARE = ("calls", ("low", "high"))
 _SHORT = {"as predicted": "held", "too few calls to say": "too few"}
 
 

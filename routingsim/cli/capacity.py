@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-from routingsim.cli.console import out, print_frame, remark, write_json
+from routingsim.cli.console import print_frame, print_said, remark, write_json
 from routingsim.cli.inputs import FaultyInputs
 from routingsim.cli.options import (
     JsonOption,
@@ -100,9 +100,10 @@ def capacity(
     if json_to is not None:
         write_json("capacity", found.to_dict(), json_to)
     if json_to != Path("-"):
-        out.print(str(found), highlight=False, markup=False, soft_wrap=True)
+        print_said(str(found))
         if found.best is not None:
-            print_frame(found.margins.drop(columns=["low", "high"]))
+            margins = found.margins.drop(columns=["low", "high"])
+            print_frame(margins, spare=[("margin_low", "margin_high"), "bound"])
         if not found.stress.empty:
             print_frame(found.stress, spare=("span", "rate_met", "answered", "breaks"))
     if pools_to is not None:

@@ -91,7 +91,7 @@ def print_table(
     rows: Sequence[Sequence[str]],
     *,
     words: Collection[str],
-    spare: Sequence[str] = (),
+    spare: Sequence[str | tuple[str, ...]] = (),
     styles: Sequence[str] = (),
 ) -> None:
     """Print a plain table that fits the width of the terminal, and no figure of it cut.
@@ -102,20 +102,21 @@ def print_table(
         The titles, and a cell for each of them a row, with markup.
     words : collection of str
         Titles of columns of words, which are wrapped; the others hold figures, and are not.
-    spare : sequence of str
-        Titles of columns to leave out where the table is too wide, the least important first.
+    spare : sequence of str or of tuple of str
+        Titles of columns to leave out where the table is too wide, the least important first;
+        those of a tuple are left out together.
     styles : sequence of str, optional
         A style for each row.
     """
     widths = [_width([h, *(row[k] for row in rows)], h in words) for k, h in enumerate(heads)]
     widths[0] = min(widths[0], _NAME)
     kept, left = list(range(len(heads))), []
-    for head in spare:
+    for each in spare:
         if sum(widths[k] + 2 for k in kept) - 2 <= out.width:
             break
-        if head in heads:
-            kept.remove(heads.index(head))
-            left.append(head)
+        gone = [head for head in ((each,) if isinstance(each, str) else each) if head in heads]
+        kept = [k for k in kept if heads[k] not in gone]
+        left += gone
     table = Table(box=None, header_style="bold", pad_edge=False)
     room = out.width - sum(widths[k] + 2 for k in kept) + 2
     widths[0] = max(1, widths[0] + min(room, 0))  # with nothing left to leave out
@@ -286,7 +287,7 @@ def print_estimates(found: "Estimates", field: str) -> None:
         out.print(advice(found), style="dim", highlight=False, markup=False)
 
 
-def print_frame(frame: "pd.DataFrame", spare: Sequence[str] = ()) -> None:
+def print_frame(frame: "pd.DataFrame", spare: Sequence[str | tuple[str, ...]] = ()) -> None:
     """Print a table, a column's numbers with as many decimals.
 
     ``spare`` columns are left out where it is too wide.

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,8 @@ def policies(json_to: JsonOption = None) -> None:
             for name, recipe in sorted(recipes().items())
         ]
         write_json("policies", {"policies": listed}, json_to)
-        return
+        if json_to == Path("-"):
+            return
     rows = []
     for name, recipe in sorted(recipes().items()):
         parameters = ", ".join(
@@ -56,7 +58,8 @@ def corpora(json_to: JsonOption = None) -> None:
         frame = list_corpora().astype(object)
         listed = frame.where(frame.notna(), None).to_dict("records")
         write_json("corpora", {"folder": str(data_folder()), "corpora": listed}, json_to)
-        return
+        if json_to == Path("-"):
+            return
     rows = []
     for row in list_corpora().to_dict("records"):
         records = "-" if pd.isna(row["records"]) else f"{row['records']:,}"
@@ -85,7 +88,8 @@ def agents(
     if json_to is not None:
         more = {"capacity": pool.capacity, "builtin_pools": list(builtin_pools())}
         write_json("agents", {**pool.to_dict(), **more}, json_to)
-        return
+        if json_to == Path("-"):
+            return
     heads = ("id", "name", "USD / 1,000\ntokens", "service\n(s)", "cv", "slots", "strengths")
     rows = []
     for agent in pool:

@@ -1,9 +1,10 @@
 """``routingsim log-size``: how many tasks a log needs to estimate other policies from it."""
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
-from routingsim.cli.console import out, write_json
+from routingsim.cli.console import print_said, write_json
 from routingsim.cli.options import JsonOption, option
 
 
@@ -49,11 +50,9 @@ def log_size(
     found = size_of(agents, explore, tasks=tasks, half_width=half_width, spread=spread, level=level)
     if json_to is not None:
         write_json("log-size", dataclasses.asdict(found), json_to)
-        return
-    out.print(str(found), highlight=False, markup=False, soft_wrap=True)
-    out.print(
+        if json_to == Path("-"):
+            return
+    print_said(
+        str(found),
         f"In the router: TaskRouter(explore={explore:g}); in the log: the column propensity.",
-        style="dim",
-        highlight=False,
-        soft_wrap=True,
     )

@@ -60,7 +60,8 @@ def route(
     decision = router.route(text)
     if json_to is not None:
         write_json("route", msgspec.to_builtins(decision), json_to)
-        return
+        if json_to == Path("-"):
+            return
     score = decision.complexity_score
     out.print(decision.reason, highlight=False, markup=False)
     out.print(
@@ -81,7 +82,8 @@ def _route_file(router: "TaskRouter", path: str, map: str | None, json_to: Path 
     frame = router.route_batch(load_corpus(path, columns=map))
     if json_to is not None:
         write_json("route-file", {"tasks": frame.to_dict("records")}, json_to)
-        return
+        if json_to == Path("-"):
+            return
     counts = frame["agent"].value_counts()
     rows = [
         (one_line(str(agent)), f"{count:,}", f"{count / len(frame):.1%}")

@@ -97,6 +97,21 @@ def test_words_are_wrapped_and_none_is_cut(
     ]
 
 
+def test_columns_of_a_tuple_are_left_out_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "out", Console(width=16))
+    heads, spare = ("figure", "mean", "low", "high"), [("low", "high")]
+    console.print_table(heads, [("p95", "1.0", "0.9", "1.1")], words=["figure"], spare=spare)
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rstrip() for line in said] == [
+        "figure  mean",
+        "p95      1.0",
+        "left out at this",
+        "width: low, high",
+    ]
+
+
 def test_a_name_is_folded_where_nothing_can_be_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,11 +10,14 @@ from urllib.request import urlopen
 
 import pandas as pd
 import pytest
+from jsonschema import Draft202012Validator
 
 from .running import invoke
 from .test_init import COMMANDS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "json.md").read_text(encoding="utf-8")
+SCHEMA = json.loads((DOCS / "json.schema.json").read_text(encoding="utf-8"))
 FIELDS = dict(re.findall(r"^\| `([\w-]+)` \| (.*?) \|", PAGE, re.MULTILINE))
 LISTED = {command: re.findall(r"`(\w+)`", said) for command, said in FIELDS.items()}
 NEEDED = {
@@ -60,6 +63,15 @@ def test_every_command_is_tried(own: Path) -> None:
     assert tried == {*COMMANDS, "route-file"} == set(LISTED)
 
 
+def test_the_schema_has_the_fields_of_the_page() -> None:
+    Draft202012Validator.check_schema(SCHEMA)
+    assert [each["$ref"] for each in SCHEMA["oneOf"]] == [f"#/$defs/{name}" for name in LISTED]
+    for command, fields in LISTED.items():
+        said = SCHEMA["$defs"][command]
+        assert list(said["properties"]) == ["schema", *fields]
+        assert said["required"] == ["schema", *NEEDED[command]]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", sorted({*LISTED} - {"serve"}))
 def test_each_document_names_its_schema_and_has_the_listed_fields(command: str, own: Path) -> None:
@@ -73,6 +85,7 @@ def test_each_document_names_its_schema_and_has_the_listed_fields(command: str, 
     first, *others = found
     assert (first, found["schema"]) == ("schema", f"routingsim/{command}/1")
     assert set(NEEDED[command]) <= set(others) <= set(LISTED[command])
+    Draft202012Validator(SCHEMA).validate(found)
 
 
 @pytest.mark.system
@@ -90,6 +103,7 @@ def test_serve_writes_its_addresses_when_it_is_ready(tmp_path: Path) -> None:
         rest, _ = server.communicate(timeout=20)
     assert rest == ""
     assert list(found) == ["schema", *LISTED["serve"]]
+    Draft202012Validator(SCHEMA).validate(found)
     assert found["schema"] == "routingsim/serve/1"
     assert found["websocket"].startswith("ws://127.0.0.1:")
     assert re.fullmatch(r"redis://\w+:\*\*\*@127\.0\.0\.1:\d+/0", found["redis"])
