@@ -69,6 +69,7 @@ class _Fields(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     price_cache_write: NonNegative | None = None
     prices: str | None = None
     price_source: str | None = None
+    limit_source: str | None = None
     strengths: tuple[str, ...] = ()
     latency_cv: NonNegative = 0.5
     service: Service = "lognormal"
@@ -147,6 +148,8 @@ class Agent(
         own, as ``openai/gpt-4o`` (:mod:`routingsim.agents.price_list`).
     price_source : str, optional
         Where the prices come from, and of which day; a look-up fills it in.
+    limit_source : str, optional
+        Where the limits come from, and of which day.
     latency : float
         Mean service time in seconds: how long a call takes once it has started.
     latency_cv : float

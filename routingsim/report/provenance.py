@@ -111,11 +111,11 @@ _BILLED = {
 
 
 def _price_facts(pool: AgentPool) -> list[tuple[str, str]]:
-    """Where prices come from, and what calls cost that have no answer."""
-    sources = dict.fromkeys(agent.price_source for agent in pool if agent.price_source)
+    """Where prices and limits come from, and what calls cost that have no answer."""
     facts = [
-        ("Prices", f"{', '.join(a.id for a in pool if a.price_source == source)}: {source}")
-        for source in sources
+        (title, f"{', '.join(a.id for a in pool if getattr(a, field) == source)}: {source}")
+        for title, field in (("Prices", "price_source"), ("Limits", "limit_source"))
+        for source in dict.fromkeys(filter(None, (getattr(a, field) for a in pool)))
     ]
     facts.append(("A call that fails costs", _by_agent(pool, "failed_cost")))
     if any(agent.timeout or agent.first_token_timeout for agent in pool):

@@ -1,14 +1,16 @@
 """Prices of agents: what calls cost (agents.prices), and prices looked up (agents.price_list)."""
 
 import math
+import re
 import sys
+from datetime import date
 from importlib.metadata import version
 
 import msgspec
 import numpy as np
 import pytest
 
-from routingsim.agents import PRICES, Agent, AgentPool, load_agents, usd
+from routingsim.agents import PRICES, Agent, AgentPool, builtin_pools, load_agents, usd
 from routingsim.agents.price_list import looked_up
 from routingsim.errors import AgentError
 from routingsim.files import bundled
@@ -137,5 +139,19 @@ def test_the_pool_of_providers_has_prices_windows_and_limits_with_their_sources(
             found = looked_up(agent.id, model)
             given = {name: getattr(agent, name) for name in PRICES if getattr(agent, name)}
             assert given == {name: value for name, value in found.items() if name in PRICES}
+
+
+@pytest.mark.parametrize("name", builtin_pools())
+def test_limits_that_are_shipped_have_a_page_and_a_day_or_are_called_assumptions(name: str) -> None:
     readme = (bundled("data") / "README.md").read_text(encoding="utf-8")
-    assert "## agents-providers.toml" in readme
+    for agent in load_agents(name):
+        limits = (agent.requests_per_minute, agent.tokens_per_minute, agent.requests_per_day)
+        if not any(limits):
+            assert agent.limit_source is None
+            continue
+        source = agent.limit_source or ""
+        dated = re.fullmatch(r"[a-z.-]+/\S+, .+, read (20\d\d-\d\d-\d\d)", source)
+        assert dated or source.startswith("assumption: ")
+        assert agent.id in readme.partition("## agents-providers.toml")[2]
+        if dated:
+            assert date.fromisoformat(dated[1]) <= date(2026, 11, 30)

@@ -34,13 +34,14 @@ def test_the_section(corpus: Corpus) -> None:
 def test_prices_and_what_they_are_asked_for() -> None:
     dear = Agent(id="a", name="A", price_input=2.5, price_output=10.0, latency=2.0,
                  price_source="openai/gpt-4o: a list of 2025-11-01", failed_cost="input",
-                 timeout=9.0, cut_off_cost="nothing")  # fmt: skip
+                 timeout=9.0, cut_off_cost="nothing", limit_source="a page of 2025")  # fmt: skip
     pool = AgentPool((dear, Agent(id="b", name="B", cost=0.1, latency=1.0)))
     facts, agents, _ = run_section(None, pool, [], "x", POLICIES).blocks
     assert isinstance(facts, Facts)
     assert isinstance(agents, Table)
-    assert facts.items[1:4] == (
+    assert facts.items[1:5] == (
         ("Prices", "a: openai/gpt-4o: a list of 2025-11-01"),
+        ("Limits", "a: a page of 2025"),
         ("A call that fails costs", "a: its prompt; b: as much as any"),
         ("A call that is cut off costs", "a: nothing; b: as much as any"),
     )
