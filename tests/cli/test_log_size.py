@@ -12,9 +12,9 @@ ASKED = ("log-size", "--agents", "4", "--explore", "0.1")
 def test_it_says_how_many_tasks_and_how_wide() -> None:
     # 50 x 4 / 0.1 tasks; t of 50 / 4 degrees is 2.169, times 0.5 / sqrt(50).
     assert invoke(*ASKED).stdout.splitlines() == [
-        "2,000 tasks: with 4 agents and 0.1 of choices at random, worth 50 tasks of a policy that "
-        "never chooses as the router; its estimate ± 0.15, its difference from another ± 0.22 "
-        "(95% confidence)",
+        "2,000 tasks: with 4 agents and 0.1 of choices at random, worth 50 tasks of a ",
+        "policy that never chooses as the router; its estimate ± 0.15, its difference ",
+        "from another ± 0.22 (95% confidence)",
         "In the router: TaskRouter(explore=0.1); in the log: the column propensity.",
     ]
     few = invoke(*ASKED, "--tasks", "1999").stdout
