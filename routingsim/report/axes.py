@@ -1,9 +1,8 @@
 """What all plots share: axes and their labels, scales, lines and legends."""
 
-import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -11,19 +10,20 @@ from matplotlib import font_manager, ft2font, ticker
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
-from matplotlib.transforms import Bbox, ScaledTranslation
+from matplotlib.transforms import ScaledTranslation
 
 from routingsim.display import middle
 from routingsim.errors import SimulationError
-from routingsim.report.palette import GRID, INK, MUTED, OTHERS
+from routingsim.report.labels import Mark, make_room, name_ends, name_marks, remove
+from routingsim.report.palette import GRID, INK, MUTED
 
 Look = dict[str, Any]
 """How matplotlib draws a line, a mark or an area, by its own names."""
 
 LEGENDS = ("", "below", "right", "direct", "none")
 """Where names stand: below the axes, right of them, at the marks themselves, or nowhere. "" is
-below, or where the axes would become too low at the marks, and without marks right of the axes."""
+below, or where the axes would become too low at the marks, and without marks right of the axes.
+Names that have no room at their marks are right of the axes, too."""
 
 INTERVALS = ("bars", "bands", "none")
 """How 95 % intervals are drawn."""
@@ -33,8 +33,9 @@ _AT_MARK = 24  # of one that stands at its mark
 _TO_LEGEND, _LABELS, _LEFT = 11, 21, 34  # points to a legend: fixed, those of labels, left
 _WIDTH, _HEIGHT = 4.2, 3.0  # inches; everything stays legible down to 8 cm
 _NARROW = 3.15  # inches: 8 cm
-_SHIFTS = (0.0, -0.5, 0.5, -1.0, 1.0, -1.5, 1.5, -2.0, 2.0, -3.0, 3.0, -4.0, 4.0)  # lines
 _AROUND, _LEAST = 0.8, 1.0  # inches of title and labels, and of axes that are not too low
+_LINE = 0.14  # inches of a further line of a label
+_TITLE = 0.5  # inches that a label beside the axes may be longer than these, about their middle
 
 
 def font(size: float) -> float:
@@ -61,13 +62,15 @@ def finish(
     grid: Literal["x", "y", "both"] = "y",
     empty: str = "",
     legend: str = "below",
-    marks: Sequence["Mark"] | None = None,
+    marks: Sequence[Mark] | None = None,
+    lines: bool = False,
 ) -> Axes:
     """Set the title and the axis labels with their units; draw a light grid and no box.
 
     Each group of keys becomes a legend below the axes, or where ``legend`` says; ``marks`` are
-    what has a name where names stand at the marks. ``empty`` is why nothing is drawn, to be
-    written into the middle. Fonts are in proportion to matplotlib's ``font.size``.
+    what has a name where names stand at the marks, with ``lines`` the last points of lines. Where
+    one has no room, all are in a legend right of the axes. ``empty`` is why nothing is drawn, to
+    be written into the middle. Fonts are in proportion to matplotlib's ``font.size``.
 
     Raises
     ------
@@ -84,7 +87,16 @@ def finish(
     size = 9.0 if len(title) <= 26 else 7.5 if len(title) <= 35 else 6.5  # each fits 8 cm
     ax.set_title(drawable(title, 40), loc="left", fontsize=font(size), fontweight="bold", color=INK)
     ax.set_xlabel(x, fontsize=font(8), color=MUTED)
-    ax.set_ylabel(y, fontsize=font(8), color=MUTED)
+    groups = [keys for keys in legends if keys]
+    names = [[str(key.get_label()) for key in keys] for keys in groups]
+    width, height = _cell(ax)
+    low = legend_height(*names, width=width, scale=font(1))
+    free = height - font(_AROUND + _LINE * x.count("\n"))
+    if not legend:
+        beside = "right" if marks is None else "direct"
+        legend = "below" if free - low >= _LEAST else beside
+    room = free - low * (legend == "below")
+    ax.set_ylabel(_folded(y, room + font(_TITLE)), fontsize=font(8), color=MUTED)
     ax.tick_params(which="both", colors=MUTED, labelsize=font(8), length=3, width=0.6)
     ax.tick_params(which="minor", length=0)
     ax.spines[["top", "right"]].set_visible(False)
@@ -92,30 +104,19 @@ def finish(
     ax.set_axisbelow(True)
     ax.grid(visible=False)
     ax.grid(visible=True, axis=grid, color=GRID, linewidth=0.5)
-    groups = [keys for keys in legends if keys]
-    if not legend:
-        names = ([str(key.get_label()) for key in keys] for keys in groups)
-        room = (
-            _cell(ax)[1] - font(_AROUND) - legend_height(*names, width=_cell(ax)[0], scale=font(1))
-        )
-        beside = "right" if marks is None else "direct"
-        legend = "below" if room >= _LEAST else beside
-    if legend == "direct":
-        _at_marks(ax, marks or ())
-    elif legend == "right":
+    if legend == "direct" and not _at_marks(ax, marks or (), lines):
+        legend = "right"
+    if legend == "right":
         _beside(ax, [key for keys in groups for key in keys])
     elif legend == "below":
         _legends(ax, groups)
     return ax
 
 
-class Mark(NamedTuple):
-    """A point of the axes with a name and a colour."""
-
-    name: str
-    colour: str
-    x: float
-    y: float
+def _folded(label: str, inches: float) -> str:
+    """A label whose unit is on a line of its own where one line is too long."""
+    too_long = 0.55 * font(8) * len(label) > 72 * inches
+    return label.replace(" (", "\n(", 1) if too_long else label
 
 
 def _cell(ax: Axes) -> tuple[float, float]:
@@ -127,90 +128,50 @@ def _cell(ax: Axes) -> tuple[float, float]:
     return width / columns, height / rows
 
 
-def _at_marks(ax: Axes, marks: Sequence[Mark]) -> None:
-    """Write names beside their marks, each moved until it hides no other.
-
-    Ends of lines have theirs right of the axes, other marks towards the middle. Policies are named
-    first; a control for whose name there is no room has none.
-    """
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    ends = len({mark.x for mark in marks}) == 1 < len(marks)
-    figure.draw_without_rendering()
-    middle_of_axes = (ax.bbox.x0 + ax.bbox.x1) / 2
-    halo = [withStroke(linewidth=2, foreground=figure.get_facecolor(), alpha=0.75)]
-    texts = []
-    ordered = sorted(marks, key=lambda mark: (mark.colour == OTHERS and not ends, -mark.y))
-    for mark in ordered:
-        right = ends or ax.transData.transform((mark.x, mark.y))[0] < middle_of_axes
-        text = ax.annotate(
-            drawable(mark.name, _AT_MARK),
-            (mark.x, mark.y),
-            xytext=(5 if right else -5, 0),
-            textcoords="offset points",
-            ha="left" if right else "right",
-            va="center",
-            fontsize=font(7),
-            color=mark.colour,
-            annotation_clip=False,
-            path_effects=halo,
-        )
-        text.set_in_layout(ends)
-        texts.append(text)
-    figure.draw_without_rendering()  # the layout is settled from here on
-    step = font(7) * 1.25
-    if ends:
-        heights = [ax.transData.transform((m.x, m.y))[1] * 72 / figure.dpi for m in ordered]
-        least = (ax.bbox.y0 * 72 / figure.dpi) + step / 2
-        above = math.inf
-        for k, text in enumerate(texts):
-            room = least + step * (len(texts) - 1 - k)  # for those below
-            height = max(min(heights[k], above - step), room)
-            text.set_position((5, height - heights[k]))
-            above = height
-        return
-    taken = [
-        Bbox.from_bounds(x - 4, y - 4, 8, 8)
-        for x, y in (ax.transData.transform((mark.x, mark.y)) for mark in marks)
-    ]
-    for mark, text in zip(ordered, texts, strict=True):
-        side, far = text.get_position()[0], mark.colour != OTHERS  # grey names stay at their marks
-        for shift, to in [(k, to) for k in _SHIFTS if far or abs(k) <= 1 for to in (side, -side)]:
-            text.set_position((to, shift * step))
-            text.set_horizontalalignment("left" if to > 0 else "right")
-            box = text.get_window_extent()
-            inside = ax.bbox.y0 - 2 <= box.y0 and box.y1 <= ax.bbox.y1 + 2
-            inside = inside and (to == side or (ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1))
-            if inside and not any(box.overlaps(other) for other in taken):
-                break
-        else:
-            if mark.colour == OTHERS:
-                text.remove()
-                continue
-        taken.append(text.get_window_extent())
+def _at_marks(ax: Axes, marks: Sequence[Mark], lines: bool) -> bool:
+    """Write names at their marks, right of the axes where these are the ends of ``lines``."""
+    named = [mark._replace(name=drawable(mark.name, _AT_MARK)) for mark in marks]
+    last = max((mark.x for mark in marks), default=0.0)
+    ends = [mark for mark in named if lines and mark.x == last]
+    written = name_ends(ax, ends, font(7))
+    if written is None:
+        return False
+    if name_marks(ax, [mark for mark in named if mark not in ends], font(7)) is None:
+        remove(written)
+        return False
+    return True
 
 
 def _beside(ax: Axes, keys: Sequence[Line2D | Patch]) -> None:
-    """Draw one legend right of the axes."""
-    ax.legend(
-        handles=list(keys),
-        loc="upper left",
-        bbox_to_anchor=(1.02, 1.0),
-        frameon=False,
-        fontsize=font(7),
-        labelcolor=MUTED,
-        handlelength=1.6,
-        borderaxespad=0,
-        borderpad=0,
-        labelspacing=0.4,
-    )
+    """Draw one legend right of the axes, closer where it would be higher than these."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    room, box = _cell(ax)[1] - font(_AROUND), ax.bbox
+    for size, between in ((7.0, 0.4), (7.0, 0.1), (6.0, 0.0), (5.0, 0.0)):
+        legend = ax.legend(
+            handles=list(keys),
+            loc="upper left",
+            bbox_to_anchor=(1.02, 1.0),
+            frameon=False,
+            fontsize=font(size),
+            labelcolor=MUTED,
+            handlelength=1.6,
+            borderaxespad=0,
+            borderpad=0,
+            labelspacing=between,
+        )
+        box = legend.get_window_extent()
+        if box.height <= room * figure.dpi:
+            break
+    make_room(ax, box.x1)
 
 
 def _legends(ax: Axes, groups: Sequence[Sequence[Line2D | Patch]]) -> None:
     """Draw legends under the axes, one under the other, so that none hides the data."""
     figure = ax.get_figure(root=True)
     assert figure is not None
-    below = down = _TO_LEGEND + font(_LABELS)
+    more = 72 * _LINE * ax.get_xlabel().count("\n")
+    below = down = _TO_LEGEND + font(_LABELS + more)
     width = _cell(ax)[0]
     for keys in groups:
         if (above := ax.get_legend()) is not None and down > below:

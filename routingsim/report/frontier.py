@@ -111,14 +111,15 @@ def draw_frontier(
             line = _steps(x, y) if timed else _hull(ax, x, y)
             name = "not beaten by another" if timed else "hull"
             lines += ax.plot(*line, color=MUTED, linewidth=1, zorder=2, label=name)
-    if len(shown) < len(recorded):
-        left_out = f"{len(recorded) - len(shown)} above capacity"
-        lines.append(Line2D([], [], linestyle="", label=left_out))
+    left_out = len(recorded) - len(shown)
     why = "every policy is above capacity" if recorded else "quality: not recorded"
     empty = "" if shown else why
     at = "" if comparison.load is None else f" at load {comparison.load:g}"
     title = f"Quality and {METRICS[against].name}{at}"
-    labels = title, axis_label(against, shown), axis_label("quality", shown)
+    x_label = axis_label(against, shown)
+    if left_out and shown:
+        x_label += f"\nleft out: {left_out} above capacity"
+    labels = title, x_label, axis_label("quality", shown)
     legends = [
         [
             Line2D([], [], linestyle="", label=drawable(entry.name), **_look(entry, 5))

@@ -122,7 +122,12 @@ def plot_latency(result: Shown, ax: Axes | None = None, *, legend: str = "") -> 
         _mark_percentiles(ax, result)
         if agents > len(named):
             keys.append(Line2D([], [], color=OTHERS, linewidth=0.6, label="other agents"))
-    return _finish_distributions(ax, result.policy.name, keys, legend)
+    return _finish_distributions(ax, result.policy.name, keys, legend, _above_capacity(result))
+
+
+def _above_capacity(result: Shown) -> str:
+    """What is said of times that grow with the run, where they do."""
+    return ", above capacity" if result.stability.lasts else ""
 
 
 def _distribution(ax: Axes, curve: Sequence[Any] | None, **look: Any) -> list[Line2D]:
@@ -130,11 +135,13 @@ def _distribution(ax: Axes, curve: Sequence[Any] | None, **look: Any) -> list[Li
     return [] if curve is None else ax.plot(*curve, drawstyle="steps-post", **look)
 
 
-def _finish_distributions(ax: Axes, title: str, keys: Sequence[Line2D], legend: str) -> Axes:
+def _finish_distributions(
+    ax: Axes, title: str, keys: Sequence[Line2D], legend: str, said: str = ""
+) -> Axes:
     if keys:
         log_axis(ax)
     ax.set_ylim(0, 101)
-    labels = title, "latency (s), log scale", "answers (%)"
+    labels = title, f"latency (s){said}, log scale", "answers (%)"
     empty = "" if keys else "no task was answered"
     return finish(ax, *labels, keys, empty=empty, legend=legend)
 
@@ -256,14 +263,15 @@ def plot_latencies(results: Sequence[Shown], ax: Axes | None = None, *, legend: 
     SimulationError
         If there is no such place for a legend.
     """
-    ax = axes_or_new(ax, with_legend([result.policy.name for result in results]))
+    names = [result.policy.name + _above_capacity(result) for result in results]
+    ax = axes_or_new(ax, with_legend(names))
     keys = []
     styles = policy_styles(len(results))
     # Narrower lines over wider ones: of two that coincide both are seen.
     widths = np.linspace(3.0 if len(results) > 1 else 1.6, 1.2, len(results))
     for result, style, width in zip(results, styles, widths, strict=True):
         look = {"color": style.colour, "linestyle": style.dash, "linewidth": width}
-        look["label"] = drawable(result.policy.name)
+        look["label"] = drawable(result.policy.name) + _above_capacity(result)
         keys += _distribution(ax, latency_curve(result), **look)
     return _finish_distributions(ax, "Latency by policy", keys, legend)
 

@@ -48,6 +48,8 @@ def plot_load(
 ) -> Axes:
     """A metric against load: a line a policy with its 95 % interval, controls in grey.
 
+    Times of a policy whose backlog outlasts the run are left out: they say only how long it was.
+
     Parameters
     ----------
     study : Study
@@ -99,6 +101,7 @@ def draw_load(
     check_intervals(intervals)
     ax = axes_or_new(ax, legend_space(comparisons[0]))
     loads, keys, seen = _loads(ax, [at.load or 0.0 for at in comparisons]), [], []
+    timed, left_out = metric.startswith(("latency", "wait", "first_token")), 0
     label = axis_label(metric, comparisons[0].entries)
     scale = 100.0 if METRICS[metric].unit == "%" else 1.0
     for position, entry in enumerate(comparisons[0].entries):
@@ -106,6 +109,10 @@ def draw_load(
             [at.entries[position].shown(metric) for at in comparisons]
         )
         means[np.isinf(means)] = np.nan
+        if timed:  # such times say only how long the run was
+            lasting = [at.entries[position].overloaded for at in comparisons]
+            left_out += int(np.count_nonzero(np.isfinite(means[lasting])))
+            means[lasting] = low[lasting] = high[lasting] = np.nan
         if np.isnan(means).all():
             continue
         seen.append(means)
@@ -118,7 +125,9 @@ def draw_load(
             ax.errorbar(loads, means, yerr=np.maximum(widths, 0.0), fmt="none", zorder=3, **look)
     if seen:
         _set_heights(ax, np.concatenate(seen), metric)
-    return _finish(ax, upper_first(label.partition(" (")[0]), _LOAD, label, keys, legend)
+    x_label = f"{_LOAD}\nleft out: {left_out} above capacity" if left_out else _LOAD
+    empty = "every policy is above capacity" if left_out else ""
+    return _finish(ax, upper_first(label.partition(" (")[0]), x_label, label, keys, legend, empty)
 
 
 def plot_regret(
@@ -170,8 +179,9 @@ def plot_regret(
 
 
 def legend_space(comparison: Comparison) -> float:
-    """Height in inches of a plot with a legend of the policies under it."""
-    return with_legend([entry.name for entry in comparison.policies], ["controls"])
+    """Height in inches of a plot with legends of policies and controls under it."""
+    groups = (comparison.policies, comparison.controls)
+    return with_legend(*([entry.name for entry in part] for part in groups))
 
 
 def _loads(ax: Axes, loads: Sequence[float]) -> NDArray[np.float64]:
@@ -189,25 +199,32 @@ def _bounds(found: Sequence[Interval]) -> NDArray[np.float64]:
 def _line(
     ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], entry: Entry, **look: Any
 ) -> Line2D:
-    """The line of one entry, with its marks unless it is a control."""
+    """The line of one entry with its marks, which are open where it is a control."""
     colour, dash, marker = entry.style
     if entry.control:
-        look |= {"marker": "", "linewidth": 0.7, "zorder": 2, "label": "controls"}
+        look |= {"markersize": 3.5, "markerfacecolor": "none", "linewidth": 0.7, "zorder": 2}
     else:
-        name = drawable(entry.name)
-        look |= {"marker": marker, "linewidth": 1.6, "zorder": 3, "label": name}
-    return ax.plot(x, y, color=colour, linestyle=dash, **look)[0]
+        look |= {"linewidth": 1.6, "zorder": 3}
+    name = drawable(entry.name)
+    return ax.plot(x, y, color=colour, linestyle=dash, marker=marker, label=name, **look)[0]
 
 
 def _finish(
-    ax: Axes, title: str, x: str, y: str, keys: Sequence[tuple[bool, Line2D]], legend: str
+    ax: Axes,
+    title: str,
+    x: str,
+    y: str,
+    keys: Sequence[tuple[bool, Line2D]],
+    legend: str,
+    empty: str = "",
 ) -> Axes:
-    """Finish with a key a policy, and one for all controls (True)."""
+    """Finish with a key a policy, and one a control (True)."""
     policies = [line for control, line in keys if not control]
-    controls = [line for control, line in keys if control][:1]
-    empty = "" if keys else "quality: not recorded"
+    controls = [line for control, line in keys if control]
+    empty = "" if keys else empty or "quality: not recorded"
     marks = [_end(line) for line in (*policies, *controls)]
-    return finish(ax, title, x, y, policies, controls, empty=empty, legend=legend, marks=marks)
+    where: Look = {"empty": empty, "legend": legend, "marks": marks, "lines": True}
+    return finish(ax, title, x, y, policies, controls, **where)
 
 
 def _end(line: Line2D) -> Mark:

@@ -15,7 +15,7 @@ from routingsim.evaluation.sweeps.result import Sweep, check_metric
 from routingsim.report.axes import axes_or_new, drawable, finish, log_axis, with_legend
 from routingsim.report.palette import policy_styles
 
-_LINES = 6  # values of another axis that get a colour each
+_LINES, _NAMES = 6, 20  # values of another axis, and those that are no numbers, with a colour each
 
 
 def plot_sweep(
@@ -88,9 +88,10 @@ def plot_sweep(
     for key, name in zip(keys, names, strict=False):
         key.set_label(drawable(name))
     empty = "" if frame[metric].notna().any() else "no cell has a figure for it"
+    below = over if empty else over + _left_out(frame, metric)
     label = f"{metric.replace('_', ' ')}{_unit(metric)}"
     keys = keys if names else []
-    return finish(ax, f"{label} by {over}", over, label, keys, empty=empty, legend=legend)
+    return finish(ax, f"{label} by {over}", below, label, keys, empty=empty, legend=legend)
 
 
 def plot_trade_off(
@@ -147,7 +148,14 @@ def plot_trade_off(
     said = [f"{name.replace('_', ' ')}{_unit(name)}" for name in (x, y)]
     title = f"{y.replace('_', ' ')} against {x.replace('_', ' ')}"
     empty = "" if both else "no cell has figures for both"
-    return finish(ax, title, said[0], said[1], keys, empty=empty, legend=legend)
+    below = said[0] if empty else said[0] + _left_out(frame, x, y)
+    return finish(ax, title, below, said[1], keys, empty=empty, legend=legend)
+
+
+def _left_out(frame: Any, *metrics: str) -> str:
+    """How many cells have no figure, to be written under the axis."""
+    missing = int(frame[list(metrics)].isna().any(axis=1).sum())
+    return f"\nleft out: {missing:,} of {len(frame):,} cells, without a figure" if missing else ""
 
 
 def _most_varied(frame: Any, varied: list[str]) -> str:
@@ -162,10 +170,12 @@ def _most_varied(frame: Any, varied: list[str]) -> str:
 def _grouped(frame: Any, others: list[str]) -> Any:
     """A name for each cell by which it is coloured; None for no colours."""
     others = [name for name in others if frame[name].nunique() > 1 and name != "seed"]
-    few = [name for name in others if frame[name].nunique() <= _LINES]
-    combined = frame[few].drop_duplicates() if few else frame[[]]
-    if few and len(combined) > _LINES:
-        few = [max(few, key=lambda each: frame[each].nunique())]
+    words = [name for name in others if not is_numeric_dtype(frame[name])]
+    few = [
+        name for name in others if frame[name].nunique() <= (_NAMES if name in words else _LINES)
+    ]
+    if few and len(frame[few].drop_duplicates()) > _LINES:
+        few = [max(few, key=lambda each: (each in words, frame[each].nunique()))]
     if few:
         rows = frame[few].itertuples(index=False)
         said = [

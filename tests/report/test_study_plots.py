@@ -1,6 +1,7 @@
 """Plots of studies: units, lines, and what is refused."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation import cell
 from routingsim.evaluation.study import Study
 from routingsim.report.figures import axis_label, of_study
-from routingsim.report.study_plots import plot_load
+from routingsim.report.study_plots import draw_load, plot_load
 
 
 @pytest.mark.slow
@@ -55,16 +56,34 @@ def test_controls_and_intervals_are_as_asked_for(study: Study) -> None:
     def load(**asked: Any) -> Axes:
         return study.plot_load("cost", ax=Figure().subplots(), **asked)
 
-    assert "controls" in {line.get_label() for line in load().lines}
-    assert "controls" not in {line.get_label() for line in load(controls=False).lines}
+    beside = {name for name, kind in study.kinds.items() if kind == "control"}
+    assert beside <= {line.get_label() for line in load().lines}
+    assert not beside & {line.get_label() for line in load(controls=False).lines}
     assert [len(load(intervals=how).containers) for how in ("bands", "bars", "none")] == [0, 3, 0]
     assert [len(load(intervals=how).collections) for how in ("bands", "none")] == [3, 0]
     with pytest.raises(SimulationError, match="intervals='box': choose one of bars, bands, none"):
         load(intervals="box")
     regret = study.plot_regret(ax=Figure().subplots(), controls=False)
-    assert "controls" not in {line.get_label() for line in regret.lines}
+    assert not beside & {line.get_label() for line in regret.lines}
     frontier = study.plot_frontier(
         ax=Figure().subplots(), controls=False, intervals="bands", legend="direct"
     )
     assert {text.get_text() for text in frontier.texts} <= set(study.policies)
     assert len(frontier.patches) == len(frontier.texts) > 0
+
+
+def test_times_of_an_overloaded_policy_are_left_out_and_counted(study: Study) -> None:
+    shown = [
+        replace(at, entries=tuple(replace(entry, verdict="steady") for entry in at.entries))
+        for at in (of_study(study, load) for load in study.loads)
+    ]
+    over = replace(shown[-1].entries[0], verdict="overloaded")
+    assert over.overloaded
+    shown[-1] = replace(shown[-1], entries=(over, *shown[-1].entries[1:]))
+    for metric, ends in (("latency_p95", 1), ("cost", 2)):
+        ax = draw_load(shown, metric, Figure().subplots())
+        (line,) = (each for each in ax.lines if each.get_label() == over.name)
+        assert np.isfinite(np.asarray(line.get_ydata())).sum() == ends
+        assert ax.get_xlabel().partition("\n")[2] == (
+            "left out: 1 above capacity" if metric == "latency_p95" else ""
+        )
