@@ -6,6 +6,7 @@ stay in that order. An id is checked to be the only one of its kind within a blo
 """
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from routingsim.corpora.corpus import Corpus
+from routingsim.corpora.coverage import Coverage
 from routingsim.corpora.logs.blocks import blocks as text_blocks
 from routingsim.corpora.logs.blocks import sample
 from routingsim.corpora.logs.wide import format_of
@@ -66,6 +68,8 @@ class Facts:
         are none.
     last_priority : int
         The highest priority number that a task has.
+    quality, cost : Coverage
+        On how many tasks these are recorded.
     notes : tuple of str
         What the reader should know: records skipped, columns left.
     """
@@ -79,6 +83,8 @@ class Facts:
     unsorted: str
     tenants: tuple[str, ...]
     last_priority: int
+    quality: Coverage
+    cost: Coverage
     notes: tuple[str, ...]
 
 
@@ -132,6 +138,7 @@ class CorpusStream(ByValue):
         tasks = skipped = last_priority = 0
         first = last = np.nan
         unsorted = skipping = ""
+        covered = {field: Coverage(0, Counter(), 0, 0, False) for field in ("quality", "cost")}
         for block, left in self._read():
             times = block.tasks["arrived_at"].to_numpy()
             if not tasks:
@@ -148,6 +155,8 @@ class CorpusStream(ByValue):
                 last_priority = max(last_priority, int(highest))
             agents.update(dict.fromkeys(block.agents))
             columns.update(dict.fromkeys(block.tasks.columns))
+            for field in covered:
+                covered[field] += Coverage.of(block, field)
             notes.update(dict.fromkeys(block.notes))
             skipping = skipping or (str(left[0]) if left else "")
             tasks, skipped = tasks + len(block), skipped + len(left)
@@ -164,7 +173,8 @@ class CorpusStream(ByValue):
             unsorted,
             tuple(sorted(tenants)),
             last_priority,
-            tuple(notes),
+            **covered,
+            notes=tuple(notes),
         )
 
     @property

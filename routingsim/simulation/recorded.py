@@ -9,7 +9,6 @@ recorded.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -20,11 +19,9 @@ from numpy.typing import NDArray
 from routingsim.agents import Agent, AgentPool
 from routingsim.caching import Itself
 from routingsim.corpora.corpus import Corpus
+from routingsim.corpora.coverage import Coverage, Kind, known_on
 from routingsim.errors import SimulationError
 
-Kind = Literal["complete", "common", "log", "none"]
-
-_SEVERAL = 0.05  # share of a log's tasks that may have answers of several agents
 _LIKELY = 0.02  # error rate from which zeros are asked about
 _ERRORS = 3.0  # standard errors by which a share of zeros may be below an error rate
 
@@ -55,22 +52,24 @@ def basis(
 
 @lru_cache(maxsize=4)  # asked for again by every run of a study
 def _basis(of: Itself[Corpus], pool: AgentPool, field: Literal["quality", "cost"]) -> Basis:
-    corpus = of.value
-    every = np.ones(len(corpus), dtype=bool)
-    if np.isnan(corpus.outcomes[field]).all():  # failures alone say nothing of quality
-        return Basis("none", every)
-    known = _known(corpus, field, [agent.recorded_as for agent in pool])
-    seen = known.any(axis=0)
-    if not seen.any():
-        return Basis("none", every)
-    whole = known.sum(axis=1) == seen.sum()
-    if whole.all():
-        return Basis("complete", every)
-    others = _known(corpus, field, corpus.agents)  # those of the pool may not be all
-    answers = others.sum(axis=1)
-    if others.any(axis=0).sum() > 1 and (answers > 1).sum() <= _SEVERAL * (answers > 0).sum():
-        return Basis("log", every)
-    return Basis("common", whole)
+    return basis_of_block(of.value, pool, field, _coverage(of, field))
+
+
+@lru_cache(maxsize=4)
+def _coverage(of: Itself[Corpus], field: Literal["quality", "cost"]) -> Coverage:
+    return Coverage.of(of.value, field)
+
+
+def basis_of_block(
+    block: Corpus, pool: AgentPool, field: Literal["quality", "cost"], coverage: Coverage
+) -> Basis:
+    """The same of a block of a corpus, all of which is covered as ``coverage`` says."""
+    names = [agent.recorded_as for agent in pool]
+    kind = coverage.kind(names)
+    if kind == "common":
+        seen = coverage.seen(names)
+        return Basis(kind, known_on(block, field, seen).sum(axis=1) == len(seen))
+    return Basis(kind, np.ones(len(block), dtype=bool))
 
 
 def recorded_costs(corpus: Corpus, pool: AgentPool) -> NDArray[np.bool_]:
@@ -87,38 +86,37 @@ def _recorded_costs(of: Itself[Corpus], pool: AgentPool) -> NDArray[np.bool_]:
 
 def basis_notes(corpus: Corpus | None, pool: AgentPool) -> list[str]:
     """What the reader of figures should know of the tasks that they rest on."""
-    found = basis(corpus, pool)
-    if corpus is None or found.kind == "none":
+    if corpus is None:
         return []
+    common = int(basis(corpus, pool).rows.sum())
+    return coverage_notes(corpus.name, pool, _coverage(Itself(corpus), "quality"), common)
+
+
+def coverage_notes(name: str, pool: AgentPool, coverage: Coverage, common: int) -> list[str]:
+    """The same of a corpus with this name, ``common`` of whose tasks are in its basis."""
     names = list(dict.fromkeys(agent.recorded_as for agent in pool))
-    known = _known(corpus, "quality", names)
-    share = dict(zip(names, known.mean(axis=0).tolist(), strict=True))
+    kind = coverage.kind(names)
+    if kind == "none":
+        return []
+    share = {each: coverage.known[each] / coverage.tasks for each in names}
     said = []
     if missing := [agent.id for agent in pool if not share[agent.recorded_as]]:
         said.append(f"no quality is recorded of {', '.join(missing)}: nothing is known of theirs")
-    if found.kind == "log":
-        served = ", ".join(f"{name} {part:.1%}" for name, part in share.items() if part)
+    if kind == "log":
+        served = ", ".join(f"{each} {part:.1%}" for each, part in share.items() if part)
         said.append(
-            f"{corpus.name} is a log with one answer a task ({served}): of the agents that did not "
+            f"{name} is a log with one answer a task ({served}): of the agents that did not "
             "serve a task nothing is recorded, so means of recorded qualities are of other tasks "
             "for each policy; estimates stand in their place"
         )
-    if found.kind == "common":
-        count = int(found.rows.sum())
-        each = ", ".join(f"{name} {part:.1%}" for name, part in share.items() if 0 < part < 1)
+    if kind == "common":
+        parts = ", ".join(f"{each} {part:.1%}" for each, part in share.items() if 0 < part < 1)
         said.append(
-            f"quality is recorded on a part of the tasks only ({each}): figures of quality rest on "
-            f"the {count:,} of {len(corpus):,} tasks recorded for every agent of which anything "
-            "is; a call that failed is recorded by outcomes.AGENT.failed"
+            f"quality is recorded on a part of the tasks only ({parts}): figures of quality rest "
+            f"on the {common:,} of {coverage.tasks:,} tasks recorded for every agent of which "
+            "anything is; a call that failed is recorded by outcomes.AGENT.failed"
         )
     return said
-
-
-def _known(corpus: Corpus, field: str, agents: Sequence[str]) -> NDArray[np.bool_]:
-    """Where an outcome is recorded, shape (tasks, agents); a failed call needs no quality."""
-    names = list(dict.fromkeys(agents))  # several agents may share a record
-    known = np.isfinite(corpus.outcome(field, names))
-    return known | (corpus.outcome("failed", names) == 1) if field == "quality" else known
 
 
 def failure_table(corpus: Corpus, pool: AgentPool) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, Po
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
 from routingsim.simulation.conditions import Conditions, conditions, takes_conditions
 from routingsim.simulation.in_time import Objective, Tally, check_objectives
-from routingsim.simulation.recorded import basis_notes
+from routingsim.simulation.recorded import coverage_notes
 from routingsim.simulation.remarks import no_texts, whose_agents
 from routingsim.simulation.replay import DEFAULT_LOAD
 from routingsim.simulation.run_record import CONDITIONS
@@ -140,7 +140,6 @@ def replay_stream(
     foremost = filter(None, (whose_agents(first, scenario.pool), unlike))
     notes = [
         no_texts(first, made),
-        *basis_notes(first, scenario.pool),
         *made.notes,
         *_in_vain(scenario, facts.last_priority),
         *facts.notes,
@@ -169,6 +168,7 @@ def replay_stream(
         "notes": (),
         "memory": memory,
         "measured": window,
+        "facts": facts,
     }
     ended = played(
         _fed(scenario, stream, process, tasks, seed),
@@ -184,6 +184,7 @@ def replay_stream(
             if writer is not None:
                 writer.write(task_table(record), facts.categories)
     totals.finish()
+    notes[1:1] = coverage_notes(stream.name, scenario.pool, facts.quality, totals.common)
     return StreamedReplay(
         stream=stream,
         arrivals=str(process),

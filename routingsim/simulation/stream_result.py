@@ -267,10 +267,8 @@ class StreamedReplay(ByValue):
 
     @property
     def recorded(self) -> str:
-        """Which qualities the corpus records: "complete", "common", "log" or "none"; "log" where
-        that differs from block to block."""
-        kinds = {quality for quality, _ in self.totals.kinds}
-        return kinds.pop() if len(kinds) == 1 else "log"
+        """Which qualities the corpus records: "complete", "common", "log" or "none"."""
+        return self.totals.kind
 
     @property
     def endings(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from routingsim.agents import AgentPool
 from routingsim.caching import cached_property
+from routingsim.corpora.stream import Facts
 from routingsim.policies.kernel import FAILED
 from routingsim.simulation.batches import PARTS, long_enough
 from routingsim.simulation.in_time import InTime, Tally, answers
+from routingsim.simulation.recorded import Basis, basis_of_block
 from routingsim.simulation.run_record import RunRecord
 from routingsim.simulation.run_summary import first_tokens, with_share
 from routingsim.simulation.stability import Stability, cells_of, over_parts, queue_steps
@@ -28,9 +30,25 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, repr=False, eq=False)
 class BlockRecord(RunRecord):
-    """A block of a streamed replay, of which the window is that of the whole."""
+    """A block of a streamed replay, of which window and basis are those of the whole."""
 
     measured: tuple[float, float] = (0.0, math.inf)
+    facts: Facts | None = None
+
+    @cached_property
+    def basis(self) -> Basis:
+        """The records of the block on which figures of quality rest."""
+        return self._basis("quality")
+
+    @cached_property
+    def cost_basis(self) -> Basis:
+        """The records of the block on which comparisons of cost rest."""
+        return self._basis("cost")
+
+    def _basis(self, field: Literal["quality", "cost"]) -> Basis:
+        assert self.corpus is not None  # a stream has texts, or their lengths
+        assert self.facts is not None
+        return basis_of_block(self.corpus, self.pool, field, getattr(self.facts, field))
 
     @property
     def window(self) -> tuple[float, float]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -80,14 +98,16 @@ class Totals:
         self._queued = np.zeros(cells_of(tasks), np.int64)
         self._verdicts: list[tuple[Stability, float]] = []
         self.statuses: tuple[int, ...] = ()
-        self.kinds: set[tuple[str, str]] = set()
+        self.kind = self.cost_kind = "none"
+        self.common = 0
         self._hedges, self._ended = False, -math.inf
 
     def add(self, block: BlockRecord) -> None:
         """Add a block of tasks."""
         log, agent, tasks = block.log, block.log.agent, Tasks(block, self.begin, self._until)
         self.statuses, self._hedges = block.statuses, block.hedge is not None
-        self.kinds.add((block.basis.kind, block.cost_basis.kind))
+        self.kind, self.cost_kind = block.basis.kind, block.cost_basis.kind
+        self.common += int(block.basis.rows.sum())
         self._ended = max(self._ended, float(log.finished.max()))
         self._agents.add(tasks, agent, seconds=self._hedges)
         self._agents.sums["busy"] += block.busy_seconds
@@ -256,7 +276,7 @@ class Totals:
 
     def _figures(self, groups: Groups, codes: Sequence[int]) -> dict[str, Any]:
         row = groups.row(codes, self.statuses, hedges=self._hedges, length=self.length)
-        if row["cost_recorded"] < 1 and any(cost == "log" for _, cost in self.kinds):
+        if row["cost_recorded"] < 1 and self.cost_kind == "log":
             row["cost"] = row["cost_mean"] = math.nan  # records are of other tasks for each policy
         return row
 

@@ -213,6 +213,27 @@ def test_goodput_is_that_of_a_replay_in_memory(folder: Path, arrivals: str) -> N
 
 
 @pytest.mark.slow
+def test_figures_rest_on_the_same_tasks(folder: Path) -> None:
+    """One agent has qualities and costs in two of the blocks only, and there not of all tasks."""
+    frame = tasks().assign(**{"outcomes.big.cost": 0.003, "outcomes.small.cost": 0.0003})
+    some = [f"outcomes.small.{field}" for field in ("quality", "cost")]
+    frame.loc[frame.index < 350, some] = np.nan
+    frame.loc[1100:, some] = np.nan
+    for k, (begin, end) in enumerate(pairwise(CUTS)):
+        frame.iloc[begin:end].to_parquet(folder / f"{k}.parquet")
+    given: dict[str, Any] = {"arrivals": "poisson:3", "seed": 2}
+    whole = rs.replay(rs.load_corpus(folder), POOL, "random", **given)
+    found = rs.replay_stream(rs.stream_corpus(folder), POOL, "random", objective=5.0, **given)
+    assert found.recorded == whole.basis.kind == "common"
+    assert_alike(found.summary(), whole.summary())
+    assert set(found.notes[:2]) <= set(whole.notes)
+    assert "(small 50.0%): figures of quality rest on the 750 of 1,500 tasks" in found.notes[1]
+    mine, its = timed_replay(found, 5.0), timed_replay(whole, 5.0)
+    assert (mine.goodput, mine.within) == (its.goodput, its.within)
+    assert mine.cost_per_right == pytest.approx(its.cost_per_right, rel=1e-12)
+
+
+@pytest.mark.slow
 def test_goodput_needs_an_objective_before_the_run(folder: Path) -> None:
     stream = rs.stream_corpus(folder)
     found = rs.replay_stream(stream, POOL, "static:mid")
