@@ -79,6 +79,8 @@ def show(study: Study) -> None:
         apart = study.differences("goodput", load)
         said = ", ".join(
             f"{name} {-d.interval.mean:+.3f} ±{d.interval.half_width:.3f}"
+            if np.isfinite(d.interval.mean)
+            else f"{name} {d.verdict}"  # its queue grows: the figure would be of the run's length
             for name, d in apart.items()
             if name in QUALITY_ONLY or name.startswith("static")
         )
