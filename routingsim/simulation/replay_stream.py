@@ -23,6 +23,7 @@ from routingsim.policies.reads import may_read
 from routingsim.simulation.arrival_notes import unlike_asked
 from routingsim.simulation.arrivals import Arrivals, ClosedLoop, CorpusTimes, Poisson, as_arrivals
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
+from routingsim.simulation.arrivals.recorded import in_window, within
 from routingsim.simulation.conditions import Conditions, conditions, takes_conditions
 from routingsim.simulation.in_time import Objective, Tally, check_objectives
 from routingsim.simulation.recorded import coverage_notes
@@ -74,8 +75,7 @@ def replay_stream(
         Of :func:`routingsim.stream_corpus`. It is read two or three times.
     pool, policy, arrivals, seed, retries, outages, changes, signal_delay, routers, hedge, tenants
         As for :func:`routingsim.replay`. A policy that is made from a corpus is made from the first
-        block; one that is plain Python, a closed loop, and a window of the corpus's times are
-        refused.
+        block; one that is plain Python and a closed loop are refused.
     to : path or TaskSink, optional
         Where the row of each task goes, with the columns of ``ReplayResult.to_frame``: a file
         ``.parquet``, which is there once it is whole; or a new folder, which gets a Parquet file
@@ -232,10 +232,6 @@ def _refuse_arrivals(process: Arrivals | None) -> None:
             f"{process}: in a closed loop tasks come as answers do, and a stream has its arrivals "
             "beforehand; use a rate such as poisson:4, or replay a part that fits into memory"
         )
-    if isinstance(process, CorpusTimes) and (process.start, process.stop) != (None, None):
-        raise SimulationError(
-            f"{process}: a stream is replayed whole; write the window to files of its own"
-        )
 
 
 def _refuse_policy(policy: Policy) -> None:
@@ -270,7 +266,7 @@ def _span(
 ) -> tuple[int, float, float, tuple[float, float]]:
     """How many tasks arrive, the first and the last arrival (s), and their rate and variation."""
     if isinstance(process, CorpusTimes):
-        times = (_of_corpus(process, stream, each) for each in stream.blocks())
+        times = (times for _, times in _arriving(process, stream))
     else:
         take = process.in_blocks(len(stream), seed)
         times = (take(_DRAWN) for _ in count_from(0))
@@ -282,6 +278,8 @@ def _span(
         gaps = np.diff(block, prepend=block[0] if not count else last)
         squares += float((gaps**2).sum())
         count, last = count + block.size, float(block[-1])
+    if not count and isinstance(process, CorpusTimes):
+        within(np.array([stream.facts.first, stream.facts.last]), process, stream.source)
     span = last - first
     if count < 2 or not span:
         return count, first, last, (math.nan if count < 2 else math.inf, math.nan)
@@ -289,23 +287,34 @@ def _span(
     return count, first, last, (rate, math.sqrt(max(squares / (count - 1) * rate**2 - 1, 0.0)))
 
 
-def _of_corpus(process: CorpusTimes, stream: CorpusStream, block: Corpus) -> Floats:
-    return (block.tasks["arrived_at"].to_numpy() - stream.facts.first) / process.speed
+def _arriving(process: CorpusTimes, stream: CorpusStream) -> Iterator[tuple[Corpus, Floats]]:
+    """The tasks in the window, block by block, and when they arrive (s)."""
+    origin = stream.facts.first if process.start is None else process.start
+    for block in stream.blocks():
+        stamps = block.tasks["arrived_at"].to_numpy()
+        rows = in_window(stamps, process)
+        if rows.stop > rows.start:
+            whole = rows == slice(0, len(block))
+            yield (
+                block if whole else block.select(np.arange(rows.start, rows.stop)),
+                (stamps[rows] - origin) / process.speed,
+            )
+        elif process.stop is not None and stamps[0] >= process.stop:
+            return
 
 
 def _fed(
     scenario: Scenario, stream: CorpusStream, process: Arrivals, tasks: int, seed: int
 ) -> Iterator[Block]:
     """The blocks with their arrivals, until there are no more."""
-    take = None if isinstance(process, CorpusTimes) else process.in_blocks(tasks, seed)
+    if isinstance(process, CorpusTimes):
+        blocks = _arriving(process, stream)
+    else:
+        take = process.in_blocks(tasks, seed)
+        blocks = ((corpus, take(len(corpus))) for corpus in stream.blocks())
     first, known = 0, scenario.classes
     urgent = stream.facts.last_priority > 0 or bool(known.own.any())
-    for corpus in stream.blocks():
-        if isinstance(process, CorpusTimes):
-            times = _of_corpus(process, stream, corpus)
-        else:
-            assert take is not None
-            times = take(len(corpus))
+    for corpus, times in blocks:
         if not times.size:
             return
         corpus = corpus if times.size == len(corpus) else corpus.head(times.size)

@@ -86,6 +86,7 @@ SCENARIOS: list[tuple[str, str | None, dict[str, Any]]] = [
         },
     ),
     ("shortest-wait", "corpus:2x", {"signal_delay": 0.5, "routers": 3, "warm_up": 0.2}),
+    ("least-loaded", "corpus:start=70,stop=250", {}),
     ("cascade:agents=small/big,bar=0.5", "deterministic:4", {"retries": rs.Retries(2)}),
     (
         "random",
@@ -335,7 +336,7 @@ def test_what_cannot_be_streamed_is_refused_in_a_line(folder: Path, tmp_path: Pa
 
     refused: list[tuple[dict[str, Any], type[Exception], str]] = [
         ({"arrivals": "closed:users=3,think=1"}, SimulationError, "in a closed loop tasks come as"),
-        ({"arrivals": "corpus:start=5"}, SimulationError, "a stream is replayed whole"),
+        ({"arrivals": "corpus:start=900"}, SimulationError, "no arrival in [900, ); its times go"),
         ({"policy": plain}, PolicyError, "policy plain is plain Python"),
         ({"to": tmp_path / "x.csv"}, SimulationError, "x.csv: a replay in blocks writes Parquet"),
         ({"warm_up": 1.0}, SimulationError, "warm_up=1.0: a share"),

@@ -71,7 +71,7 @@ class Trace(Arrivals):
     def _lap(self) -> tuple[Times, float]:
         """Arrivals of one lap, in the trace's own seconds from its start, and its length."""
         stamps, name = self._stamps()
-        stamps = stamps[_within(stamps, self, name)]
+        stamps = stamps[within(stamps, self, name)]
         origin = float(stamps[0]) if self.start is None else self.start
         if self.stop is not None:
             return stamps - origin, self.stop - origin
@@ -201,7 +201,7 @@ class CorpusTimes(Arrivals):
         SimulationError
             If the corpus has no arrival times, or none in the window.
         """
-        return _within(_own_times(corpus), self, corpus.name)
+        return within(_own_times(corpus), self, corpus.name)
 
     def _draw(self, n: int, key: np.uint64, corpus: Corpus | None) -> Times:
         if corpus is None:
@@ -228,18 +228,31 @@ def _window(process: Trace | CorpusTimes) -> None:
         refuse(owner, "stop", process.stop, f"a number above start, {above}")
 
 
-def _within(stamps: Times, process: Trace | CorpusTimes, name: str) -> slice:
-    """The stamps in the window, of which there must be one or more."""
+def in_window(stamps: Times, process: Trace | CorpusTimes) -> slice:
+    """The stamps, sorted, that are in the window of a process."""
     start, stop = process.start, process.stop
     first = 0 if start is None else int(np.searchsorted(stamps, start))
     end = stamps.size if stop is None else int(np.searchsorted(stamps, stop))
-    if first >= end:
-        begin, end = ("" if edge is None else numeral(edge) for edge in (start, stop))
+    return slice(first, max(first, end))
+
+
+def within(stamps: Times, process: Trace | CorpusTimes, name: str) -> slice:
+    """The same, of which there must be one or more.
+
+    Raises
+    ------
+    SimulationError
+        If there is none.
+    """
+    found = in_window(stamps, process)
+    if found.start == found.stop:
+        edges = process.start, process.stop
+        begin, end = ("" if edge is None else numeral(edge) for edge in edges)
         raise SimulationError(
             f"{name}: no arrival in [{begin}, {end}); its times go "
             f"from {numeral(stamps[0])} to {numeral(stamps[-1])} s"
         )
-    return slice(first, end)
+    return found
 
 
 def _own_times(corpus: Corpus) -> Times:
