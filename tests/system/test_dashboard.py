@@ -25,6 +25,7 @@ from routingsim.messages import (
     AgentStatus,
     ComplexityFactors,
     ComplexityScore,
+    ReplayProgress,
     RoutingDecision,
     Try,
     encode,
@@ -628,6 +629,31 @@ def test_a_replay_is_called_one(browser: Browser, page: Page, live: Live) -> Non
     finally:
         thread.join()
     expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_figures_are_those_of_the_replay_that_began_last(page: Page, live: Live) -> None:
+    def tell(agent: str, name: str, **told: float) -> None:
+        now = int(time.time() * 1000)
+        live.publisher.publish_agent_status(AgentStatus(agent, name, "busy", 1.0, now, **told))
+
+    def replay(title: str, end: float) -> None:
+        live.publisher.publish(ReplayProgress(title, 0.0, end, 1.0, 0.0, False, 0))
+
+    replay("tasks, policy ridge", 300.0)
+    expect(page.get_by_label("5 min", exact=True)).to_be_checked()
+    page.wait_for_timeout(1000)  # figures count from the next whole second on
+    tell("gpt-4", "GPT-4", queued=40, wait=14.2, latency=16.5)
+    expect(page.locator("#latency")).to_have_text("16.50 s")
+    replay("tasks, policy utility", 60.0)
+    expect(page.get_by_label("1 min")).to_be_checked()  # the replay is over in a minute
+    page.wait_for_timeout(1000)
+    tell("llama", "Llama", queued=0, wait=0.0, latency=0.8)
+    expect(page.locator("#latency")).to_have_text("0.80 s")
+    expect(page.locator("#waiting-legend li:visible")).to_have_text(["Llama0 · 0 s"])
+    page.get_by_text("5 min", exact=True).click()
+    replay("tasks, policy cheapest", 30.0)
+    expect(page.locator("#banner")).to_contain_text("cheapest")
+    expect(page.get_by_label("5 min", exact=True)).to_be_checked()  # as the user has chosen
 
 
 def test_theme(browser: Browser, live: Live) -> None:

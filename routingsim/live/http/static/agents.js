@@ -62,6 +62,11 @@ export function createAgents(list, note) {
       agent.changed = true;
     },
 
+    /** Forget waits, as those of a replay that is over. */
+    forget() {
+      for (const agent of known) agent.wait = 0;
+    },
+
     draw(clock) {
       for (const agent of known) {
         if (!agent.changed) continue;

@@ -8,13 +8,17 @@ const minutes = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(se
 export function createBanner(box) {
   const [title, facts, bar] = box.querySelectorAll("b, span, progress");
   let current = null;
+  let last = null; // the title of the last one
   let heard = 0;
 
   return {
-    /** Take the progress published at `published` (ms). */
+    /** Take the progress published at `published` (ms); returns whether another replay begins. */
     receive(progress, published) {
+      const isAnother = progress.title !== last;
       current = progress.over ? null : progress;
+      last = progress.title;
       heard = published;
+      return isAnother;
     },
 
     /** Draw the banner; returns whether there is a replay. */

@@ -70,6 +70,18 @@ export function createChart(canvas, { values, line = () => false, unit, describe
       context.fillText(text, LEFT + plotWidth() * part, height - 5);
     }
 
+    context.setLineDash([2, 3]);
+    for (const mark of data.marks) {
+      const x = LEFT + plotWidth() * ((mark - data.buckets[0].start) / data.seconds);
+      if (x <= LEFT) continue;
+      context.strokeStyle = ink;
+      context.beginPath();
+      context.moveTo(x, TOP);
+      context.lineTo(x, height - BOTTOM);
+      context.stroke();
+    }
+    context.setLineDash([]);
+
     if (at !== null) {
       context.fillStyle = style.getPropertyValue("--hover");
       context.fillRect(LEFT + at * column, TOP, column, height - BOTTOM - TOP);

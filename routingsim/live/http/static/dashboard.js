@@ -38,6 +38,8 @@ let token = takeToken();
 let offset = 0; // ms that the server's clock is ahead of ours, if that is much
 let total = 0;
 let seconds = 300;
+let chosen = false; // whether the user has chosen how many seconds are shown
+const begun = []; // the seconds in which replays began; figures are of the last one
 let scheduled = false;
 let drawn = -Infinity; // time of the last update of the figures
 let state = { name: "connecting", until: 0 };
@@ -140,7 +142,7 @@ function receive({ type, id, payload }, isNew) {
       agents.receive(payload, heard);
       series.tell(published, now, agents.index({ id: payload.agentId }), payload);
     } else if (type === "replay_progress") {
-      banner.receive(payload, published);
+      if (banner.receive(payload, published)) begin(payload, published);
     } else {
       const index = agents.index(payload.agent);
       feed.add(payload, heard);
@@ -152,6 +154,17 @@ function receive({ type, id, payload }, isNew) {
     return;
   }
   schedule();
+}
+
+/** Count anew for another replay, and show a minute of one that is over in two. */
+function begin({ at, end, speed }, published) {
+  begun.push(Math.ceil(published / 1000 - at / speed));
+  agents.forget();
+  if (!chosen && end !== null && end / speed < 120) {
+    document.querySelector('#window input[value="60"]').checked = true;
+    seconds = 60;
+    showMeasured(measured);
+  }
 }
 
 function schedule() {
@@ -189,7 +202,7 @@ function tick() {
 }
 
 function drawCharts() {
-  const data = series.window(clock(), seconds, seconds / BUCKETS);
+  const data = { ...series.window(clock(), seconds, seconds / BUCKETS, begun.at(-1)), marks: begun };
   const { all } = data;
   const isMeasured = all.ended > 0;
   if (isMeasured !== measured) showMeasured(isMeasured);
@@ -458,6 +471,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw
 
 $("window").addEventListener("change", ({ target }) => {
   seconds = Number(target.value);
+  chosen = true;
   showMeasured(measured);
   drawCharts();
 });

@@ -48,38 +48,39 @@ export function createSeries() {
     },
 
     /**
-     * Sums over the last `seconds` whole seconds, and over buckets of `width` s each. A bucket's
-     * `queued` and `waited` are what each agent last told by its end.
+     * Sums over the last `seconds` whole seconds, from second `since` on, and over buckets of `width` s
+     * each. A bucket's `queued` and `waited` are what each agent last told by its end, since then.
      */
-    window(now, seconds, width) {
+    window(now, seconds, width, since = 0) {
       const end = Math.floor(now / 1000); // the current second is not over yet
       const first = Math.floor(end / width) * width - seconds + width;
       const buckets = [];
       const all = { ...SUMS, counts: [], bands: [0, 0, 0], queued: [], waited: [] };
-      const told = (slot) => {
+      let begun = false;
+      const told = (second) => {
+        if (!begun && second >= since) {
+          begun = true;
+          all.queued = [];
+          all.waited = [];
+        }
+        const slot = slots[second % SECONDS];
+        if (slot.second !== second) return null;
         slot.queued.forEach((count, agent) => (all.queued[agent] = count));
         slot.waited.forEach((wait, agent) => (all.waited[agent] = wait));
+        return slot;
       };
-      for (let second = end - SECONDS + 1; second < first; second++) {
-        const slot = slots[second % SECONDS];
-        if (slot.second === second) told(slot);
-      }
+      for (let second = end - SECONDS + 1; second < first; second++) told(second);
       for (let start = first; start < first + seconds; start += width) {
         const bucket = { ...SUMS, start, length: 0, counts: [] };
         for (let second = start; second < Math.min(start + width, end); second++) {
           bucket.length += 1;
-          const slot = slots[second % SECONDS];
-          if (slot.second !== second) continue;
-          slot.counts.forEach((count, agent) => {
-            bucket.counts[agent] = (bucket.counts[agent] ?? 0) + count;
-            all.counts[agent] = (all.counts[agent] ?? 0) + count;
-          });
-          for (const name of Object.keys(SUMS)) {
-            bucket[name] += slot[name];
-            all[name] += slot[name];
+          const slot = told(second);
+          if (!slot) continue;
+          for (const sums of begun ? [bucket, all] : [bucket]) {
+            slot.counts.forEach((count, agent) => (sums.counts[agent] = (sums.counts[agent] ?? 0) + count));
+            for (const name of Object.keys(SUMS)) sums[name] += slot[name];
           }
-          told(slot);
-          slot.bands.forEach((count, band) => (all.bands[band] += count));
+          if (begun) slot.bands.forEach((count, band) => (all.bands[band] += count));
         }
         bucket.queued = [...all.queued];
         bucket.waited = [...all.waited];
