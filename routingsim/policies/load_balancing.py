@@ -5,10 +5,12 @@ Of equal agents each is chosen with the same chance, by the task's own draw
 passed over.
 """
 
+import numpy as np
 from numba.extending import register_jitable
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
+from routingsim.policies.eights import least, load_of, nth_least
 from routingsim.policies.kernel import choose_kernel, draw, probability_kernel, ranked
 from routingsim.policies.policy import Policy, recipe, sentence
 from routingsim.policies.ranking import BY_LATENCY, BY_LOAD
@@ -22,87 +24,14 @@ from routingsim.policies.ties import (
     which,
 )
 
-_MANY = 32  # agents from which on two short loops are quicker than one long
-
-
-@register_jitable
-def less_loaded(pool, a, best, work, slots, ties):
-    """The first of the least loaded, its load, work / slots, and its equals, with ``a`` seen too.
-
-    It begins with -1, 1, 0 and 0. Loads are compared without dividing; work 1 on 0 slots
-    stands for no agent yet.
-    """
-    load, own = pool.busy[a] + pool.queued[a], pool.slots[a]
-    mine, least, up = load * slots, work * own, pool.up[a] > 0
-    # Without branches, which would be mispredicted.
-    better, equal = up & (mine < least), up & (mine == least)
-    ties = 1 if better else ties + equal
-    return a if better else best, load if better else work, own if better else slots, ties
-
-
-@register_jitable
-def as_loaded(pool, a, b):
-    """Whether agent ``a`` is up and its load is that of agent ``b``."""
-    mine, its = pool.busy[a] + pool.queued[a], pool.busy[b] + pool.queued[b]
-    return (pool.up[a] > 0) & (mine * pool.slots[b] == its * pool.slots[a])
-
-
-@register_jitable
-def _least_load(pool):
-    best, work, slots, ties = -1, 1, 0, 0
-    for a in range(pool.up.size):
-        best, work, slots, ties = less_loaded(pool, a, best, work, slots, ties)
-    return max(best, 0), ties
-
-
-@register_jitable
-def _fewest_tasks(pool):
-    """The fewest tasks at an agent, if all are up and have as many slots; else -1.
-
-    The loop has no branches, so that the compiler makes it one over vectors.
-    """
-    busy, queued, slots, up = pool.busy, pool.queued, pool.slots, pool.up
-    tasks, least, most, all_up = busy[0] + queued[0], slots[0], slots[0], up[0]
-    for a in range(busy.size):
-        tasks = min(tasks, busy[a] + queued[a])
-        least, most = min(least, slots[a]), max(most, slots[a])
-        all_up = min(all_up, up[a])
-    return tasks if all_up and least == most else -1
-
-
-@register_jitable
-def _with_tasks(task, pool, tasks):
-    """An agent that has so many tasks, of several each with the same chance."""
-    busy, queued, ties = pool.busy, pool.queued, 0
-    for a in range(busy.size):
-        ties += int(busy[a] + queued[a] == tasks)
-    left = which(task, ties) if ties > 1 else 0
-    for a in range(busy.size):
-        if busy[a] + queued[a] == tasks:
-            if left == 0:
-                return a
-            left -= 1
-    return 0
-
 
 @register_jitable
 def least_loaded_of_all(task, pool):
     """The agent with the lowest load that is up; the first where none is."""
     if is_ranked(pool):
         return choose_ranked(task, pool)
-    if pool.up.size >= _MANY:
-        tasks = _fewest_tasks(pool)
-        if tasks >= 0:
-            return _with_tasks(task, pool, tasks)
-    best, ties = _least_load(pool)
-    chosen = best
-    if ties > 1:
-        left = which(task, ties)
-        for a in range(pool.up.size):
-            equal = as_loaded(pool, a, best)
-            chosen = a if equal & (left == 0) else chosen
-            left -= equal
-    return chosen
+    alike, word, ties = least(pool, pool.ranking, -1)
+    return nth_least(pool, pool.ranking, -1, alike, word, which(task, ties)) if ties else 0
 
 
 @ranked(BY_LOAD)
@@ -114,10 +43,12 @@ def _by_load(task, pool, memory):
 @register_jitable
 def put_least_loaded(pool, out):
     """Put the probability with which each agent is :func:`least_loaded_of_all` into ``out``."""
-    best, _ = _least_load(pool)
+    lowest = np.inf
     for a in range(pool.up.size):
-        out[a] = 1.0 if as_loaded(pool, a, best) else 0.0
-    even(out, best)
+        lowest = min(lowest, load_of(pool, a))
+    for a in range(pool.up.size):
+        out[a] = 1.0 if pool.up[a] and load_of(pool, a) == lowest else 0.0
+    even(out, 0)
 
 
 @probability_kernel

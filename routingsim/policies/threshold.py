@@ -11,9 +11,10 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import grammar
+from routingsim.policies.eights import EIGHT, bits, least, load_by, load_of, nth_least
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import choose_kernel, probability_kernel
-from routingsim.policies.load_balancing import as_loaded, less_loaded
+from routingsim.policies.load_balancing import put_least_loaded
 from routingsim.policies.policy import Policy, recipe
 from routingsim.policies.ties import even, which
 from routingsim.scoring.corpora import corpus_scores
@@ -26,68 +27,55 @@ _PURPOSE = {
 }
 
 
-# Memory of threshold: two bounds, the load at which to spill over, then the
-# three bands, each a list of agents' indices ended by -1.
+# Memory of threshold: two bounds, the load at which to spill over, for each band 1 if its agents
+# are in the pool's order, the three bands as lists of agents' indices ended by -1, and as bits.
 @register_jitable
 def _band(task, pool, memory):
-    """Where the list of the task's band begins in the memory."""
-    band = 0 if task.d_var < memory[0] else 1 if task.d_var < memory[1] else 2
-    return 3 + band * (pool.up.size + 1)
-
-
-@register_jitable
-def _of_band(task, pool, memory):
-    """The first of the least loaded, its equals, and whether they are not of the task's band."""
-    best, work, slots, ties = -1, 1, 0, 0
-    k = _band(task, pool, memory)
-    while memory[k] >= 0:
-        best, work, slots, ties = less_loaded(pool, int(memory[k]), best, work, slots, ties)
-        k += 1
-    if best >= 0 and work / slots < memory[2]:
-        return best, ties, False
-    other, less, on, others = best, work, slots, 0
-    for a in range(pool.up.size):
-        other, less, on, others = less_loaded(pool, a, other, less, on, others)
-    if less * slots < work * on or best < 0:  # the band keeps a task where its agents are as good
-        return other, others, True
-    return best, ties, False
+    """The task's band, where its list begins in the memory, and where its bits do."""
+    band, size = 2 - int(task.d_var < memory[0]) - int(task.d_var < memory[1]), pool.up.size
+    lists = 3 + len(BANDS)
+    bits = lists + len(BANDS) * (size + 1)
+    return band, lists + band * (size + 1), bits + band * -(-size // EIGHT)
 
 
 @choose_kernel
 def _by_threshold(task, pool, memory):
-    best, ties, spilled = _of_band(task, pool, memory)
-    if ties < 2:
-        return best
-    left, chosen = which(task, ties), best
-    if spilled:
-        for a in range(pool.up.size):
-            equal = as_loaded(pool, a, best)
-            chosen = a if equal & (left == 0) else chosen
-            left -= equal
-        return chosen
-    k = _band(task, pool, memory)
-    while memory[k] >= 0:
+    band, k, first = _band(task, pool, memory)
+    alike, word, ties = least(pool, memory, first)
+    load = load_by(pool, alike, word)
+    if not load < memory[2]:
+        _, other, others = least(pool, memory, -1)
+        if other < word:  # the band keeps a task where its agents are as good
+            return nth_least(pool, memory, -1, alike, other, which(task, others))
+    if ties == 0:
+        return -1
+    left = which(task, ties)
+    if memory[3 + band] > 0:
+        return nth_least(pool, memory, first, alike, word, left)
+    while True:
         a = int(memory[k])
-        equal = as_loaded(pool, a, best)
-        chosen = a if equal & (left == 0) else chosen
-        left -= equal
+        if load_of(pool, a) == load:
+            if left == 0:
+                return a
+            left -= 1
         k += 1
-    return chosen
 
 
 @probability_kernel
 def _threshold_probabilities(task, pool, memory, out):
-    best, _, spilled = _of_band(task, pool, memory)
+    _, k, first = _band(task, pool, memory)
+    alike, word, _ = least(pool, memory, first)
+    _, other, _ = least(pool, memory, -1)
+    load = load_by(pool, alike, word)
+    if not load < memory[2] and other < word:
+        put_least_loaded(pool, out)
+        return
     out[:] = 0.0
-    if spilled:
-        for a in range(pool.up.size):
-            out[a] = 1.0 if as_loaded(pool, a, best) else 0.0
-    else:
-        k = _band(task, pool, memory)
-        while memory[k] >= 0:
-            out[int(memory[k])] = 1.0 if as_loaded(pool, int(memory[k]), best) else 0.0
-            k += 1
-    even(out, best)
+    while memory[k] >= 0:
+        a = int(memory[k])
+        out[a] = 1.0 if pool.up[a] and load_of(pool, a) == load else 0.0
+        k += 1
+    even(out, 0)
 
 
 @recipe("threshold")
@@ -134,12 +122,16 @@ def threshold(
         raise PolicyError(
             f"threshold: bands are {', '.join(BANDS)}, each with an agent or more; got {chosen}"
         )
-    width = len(pool) + 1
-    memory = np.full(3 + 3 * width, -1.0)
-    memory[:3] = low, medium, spill
-    for k, band in enumerate(BANDS):
-        indices = [pool.index(agent) for agent in chosen[band]]
-        memory[3 + k * width : 3 + k * width + len(indices)] = indices
+    listed = [[pool.index(agent) for agent in chosen[band]] for band in BANDS]
+    memory = np.array(
+        [
+            *(low, medium, spill),
+            *(band == sorted(band) for band in listed),
+            *(a for band in listed for a in (*band, *[-1] * (len(pool) + 1 - len(band)))),
+            *(number for band in listed for number in bits(band, len(pool))),
+        ],
+        dtype=np.float64,
+    )
 
     # Both bounds are written where one differs from its default.
     bounds = {} if (low, medium) == (0.3, 0.5) else {"low": low, "medium": medium}

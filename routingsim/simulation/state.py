@@ -369,9 +369,6 @@ _SOME_CALLS = 1 << 16  # calls up to which room grows fourfold, as each growth t
 FAR_FROM = 1 << 11  # events from which on those that are far off are set aside
 RANKED_FROM = {UNRANKED: 0, BY_LOAD: 192, BY_LATENCY: 48, BY_MEMORY: 48}
 """Agents from which on a ranking is quicker than to look at all of them."""
-# Slots up to which unequal loads are unequal as floating-point numbers: they differ by a share of
-# 1 / (calls x slots) at least, and there are MOST_CALLS at most.
-_DISTINCT = 1 << 25
 
 
 def empty_state(
@@ -385,7 +382,7 @@ def empty_state(
     """State of an idle pool, with the agents ranked as a policy with this memory asks for."""
     m, ranks = system.slots.size, choose.ranks
     stale = rules.routers > 1 and rules.signal_delay > 0
-    if m < RANKED_FROM[ranks] or stale or (ranks == BY_LOAD and system.slots.max() > _DISTINCT):
+    if m < RANKED_FROM[ranks] or stale:
         ranks = UNRANKED
     figure = memory[:m] if ranks == BY_MEMORY else system.mean_service
     ranking = records(ranking_size(m) if ranks else 0, np.dtype(np.float64), 2)
