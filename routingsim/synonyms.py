@@ -95,6 +95,14 @@ ELSEWHERE = {
         "retries are of a replay, as Retries(attempts=3) or --attempts 3",
     ),
     **dict.fromkeys(
+        ("backoff", "jitter", "retry_after", "retry_budget"),
+        "back-offs are of a replay, as Retries(attempts=3, backoff=1) or --backoff 1",
+    ),
+    **dict.fromkeys(
+        ("hedge", "hedge_after", "hedging"),
+        "second copies are of a replay, as hedge='p95' or --hedge p95",
+    ),
+    **dict.fromkeys(
         ("cooldown", "cooldown_time", "allowed_fails"),
         "cooldowns are of a replay, as Retries(cooldown='3:60:30') or --cooldown 3:60:30",
     ),
@@ -109,19 +117,30 @@ SYNONYMS = {
     **dict.fromkeys(
         (
             *("slots", "workers", "max_concurrency", "parallel", "capacity", "parallelism"),
-            *("max_parallel_requests", "max_num_seqs", "batch_size"),
+            *("max_parallel_requests", "max_num_seqs", "batch_size", "num_slots", "servers"),
+            "max_concurrent_requests",
         ),
         "concurrency",
     ),
     **dict.fromkeys(
-        ("rpm", "rate_limit", "request_limit", "rps", "qps", "rpm_limit"), "requests_per_minute"
-    ),
-    **dict.fromkeys(("price", "usd", "cost_per_1k", "price_per_1k"), "cost"),
-    **dict.fromkeys(
-        ("input", "input_price", "input_cost", "price_prompt", "prompt_price"), "price_input"
+        ("rpm", "rate_limit", "request_limit", "rps", "qps", "rpm_limit", "requests_per_second"),
+        "requests_per_minute",
     ),
     **dict.fromkeys(
-        ("output", "output_price", "output_cost", "price_completion", "completion_price"),
+        ("price", "usd", "cost_per_1k", "price_per_1k", "cost_per_token", "price_per_token"), "cost"
+    ),
+    **dict.fromkeys(
+        (
+            *("input", "input_price", "input_cost", "price_prompt", "prompt_price"),
+            *("input_cost_per_token", "input_mtok"),
+        ),
+        "price_input",
+    ),
+    **dict.fromkeys(
+        (
+            *("output", "output_price", "output_cost", "price_completion", "completion_price"),
+            *("output_cost_per_token", "output_mtok"),
+        ),
         "price_output",
     ),
     **dict.fromkeys(
@@ -130,31 +149,37 @@ SYNONYMS = {
     ),
     "cache_write": "price_cache_write",
     **dict.fromkeys(("service_time", "mean_latency", "seconds", "duration"), "latency"),
-    **dict.fromkeys(("cv", "service_cv"), "latency_cv"),
+    **dict.fromkeys(("cv", "service_cv", "std", "sigma"), "latency_cv"),
     **dict.fromkeys(("tps", "tokens_per_s", "speed"), "tokens_per_second"),
     **dict.fromkeys(("max_wait", "queue_timeout"), "patience"),
-    **dict.fromkeys(("timeout_seconds", "call_timeout", "request_timeout"), "timeout"),
+    **dict.fromkeys(("timeout_seconds", "call_timeout", "request_timeout", "deadline"), "timeout"),
     **dict.fromkeys(("ttft_timeout", "stream_timeout"), "first_token_timeout"),
     **dict.fromkeys(("time_to_first_token", "first_token"), "ttft"),
-    **dict.fromkeys(("tpm", "token_limit", "tpm_limit"), "tokens_per_minute"),
+    **dict.fromkeys(("tpm", "token_limit", "tpm_limit", "tokens_per_day"), "tokens_per_minute"),
     "rpd": "requests_per_day",
     "max_tokens": "output_tokens/context_window",  # of an answer, or of a model
     **dict.fromkeys(
-        ("max_input_tokens", "context", "context_length", "max_context", "max_model_len", "window"),
+        (
+            *("max_input_tokens", "context", "context_length", "max_context", "max_model_len"),
+            *("window", "max_prompt_tokens"),
+        ),
         "context_window",
     ),
     **dict.fromkeys(("max_output_tokens", "answer_tokens", "completion_tokens"), "output_tokens"),
-    **dict.fromkeys(("provider", "api_key", "organization"), "account"),
-    **dict.fromkeys(("failure_rate", "failure_probability"), "error_rate"),
+    **dict.fromkeys(("provider", "api_key", "organization", "org"), "account"),
+    **dict.fromkeys(("failure_rate", "failure_probability", "p_fail"), "error_rate"),
     **dict.fromkeys(("max_queue", "queue", "queue_size"), "queue_limit"),
     **dict.fromkeys(("model", "agent"), "id"),
     **dict.fromkeys(("skills", "tags", "categories"), "strengths"),
+    **dict.fromkeys(("on_limit", "limit_policy", "throttle", "on_429"), "over_limit"),
+    **dict.fromkeys(("window_type", "rate_window", "limiter"), "limit_window"),
+    **dict.fromkeys(("prefill", "prefill_tps", "prefill_speed"), "prefill_tokens_per_second"),
 }
 """Fields of agents by their synonyms in other tools; / separates two fields."""
 
 WITHOUT = (
-    *("over_limit", "limit_window", "patience_law", "prefill_tokens_per_second"),
-    *("cut_off", "cut_off_cost", "failed_cost", "sharing", "fallback", "price_per_slot_hour"),
+    *("patience_law", "cut_off", "cut_off_cost", "failed_cost", "sharing", "fallback"),
+    "price_per_slot_hour",
 )
 """Fields of agents without a synonym, except those that are also arguments of functions."""
 
@@ -196,5 +221,6 @@ ARGUMENTS = {
     **dict.fromkeys(("latency", "service_time", "slowdown", "factor"), "speed"),
     **dict.fromkeys(("available", "enabled", "join", "leave"), "offered"),
     "cv": "think_cv",
+    **dict.fromkeys(("hedging", "hedge_after", "hedge_delay"), "hedge"),
 }
 """Arguments by their synonyms in other tools; / separates those of several functions."""

@@ -39,6 +39,7 @@ WRONG: tuple[tuple[Callable[..., Any], dict[str, Any], str], ...] = (
         {"max_tokens": 3},
         f"output_tokens or context_window {FIELD.format('output_tokens')}",
     ),
+    (rs.replay, {"hedge_after": 2}, "did you mean 'hedge'?"),
     (rs.replay, {"Cut-Off": 3}, f"cut_off {FIELD.format('cut_off')}"),
 )
 
@@ -96,3 +97,21 @@ def test_an_error_inside_is_left_alone() -> None:
         adds(1, 2, 3)
     with pytest.raises(rs.ArgumentError, match=r"^plus: missing a required argument: 'a': there "):
         adds(b=1)
+
+
+@pytest.mark.parametrize(
+    ("word", "ours"),
+    [
+        ("servers", "did you mean 'concurrency'?"),
+        ("output_cost_per_token", "did you mean 'price_output'?"),
+        ("requests_per_second", "did you mean 'requests_per_minute'?"),
+        ("tokens_per_day", "did you mean 'tokens_per_minute'?"),
+        ("window_type", "did you mean 'limit_window'?"),
+        ("hedge", "second copies are of a replay, as hedge='p95' or --hedge p95"),
+    ],
+)
+def test_words_of_other_tools_for_fields_of_agents(word: str, ours: str) -> None:
+    made: Any = rs.Agent
+    with pytest.raises(rs.AgentError) as caught:
+        made(id="a", name="A", cost=1.0, latency=1.0, **{word: 3})
+    assert str(caught.value).endswith(f"; {ours}")

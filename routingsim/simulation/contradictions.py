@@ -7,6 +7,7 @@ import numpy as np
 
 from routingsim.agents import LIMITS, AgentPool
 from routingsim.errors import AgentError, SimulationError, did_you_mean
+from routingsim.formatting import short
 from routingsim.simulation.state import DETERMINISTIC, LOGNORMAL, SPEED, System, Workload
 
 _LONGEST = 1e12  # seconds of a call: sums of far longer ones are imprecise or infinite
@@ -120,6 +121,23 @@ def unused_accounts(pool: AgentPool, named: Iterable[str] = ()) -> list[str]:
             said.append(
                 f"agent {agent.id}, field account: no other agent uses the account {account!r}, "
                 f"and it has no limit, so that it changes nothing{near}"
+            )
+    return said
+
+
+def above_limits(pool: AgentPool, work: Workload) -> list[str]:
+    """Notes on calls that take more tokens than their agent's limit of a minute."""
+    said = []
+    for a, agent in enumerate(pool):
+        limit = agent.tokens_per_minute
+        if limit is None:
+            continue
+        above, most = 100 * (work.tokens[:, a] > limit).mean(), float(work.tokens[:, a].max())
+        if above:
+            said.append(
+                f"agent {agent.id}, field tokens_per_minute: {short(above, 3)} % of the records "
+                f"take more than {limit:,} tokens ({most:,.0f} at most) and count as that many; a "
+                "provider refuses such calls"
             )
     return said
 

@@ -30,6 +30,7 @@ from routingsim.simulation.arrivals import (
 from routingsim.simulation.arrivals.checks import check_seed, is_finite
 from routingsim.simulation.changes import Change
 from routingsim.simulation.contradictions import (
+    above_limits,
     always_cut_off,
     check_known,
     check_tasks,
@@ -224,10 +225,15 @@ class Scenario(ByValue):
 
     @property
     def _no_other(self) -> list[str]:
-        """A note that second copies have no agent to go to, if so."""
-        if self.hedge is None or len(self.pool) > 1:
-            return []
-        return ["hedge: the pool has one agent, so no second copy is ever sent"]
+        """Notes that there is no other agent for second copies, or no router to see late."""
+        delay, routers, said = self.signals.delay, self.signals.routers, []
+        if self.hedge is not None and len(self.pool) == 1:
+            said.append("hedge: the pool has one agent, so no second copy is ever sent")
+        if delay and routers == 1:
+            said.append("signal_delay: one router sees all at once, so that it changes nothing")
+        if routers > 1 and not delay:
+            said.append("routers: without signal_delay each sees all, so that they change nothing")
+        return said
 
     def default_warm_up(self, arrivals: Arrivals) -> float:
         """The warm-up of a run where none is given: none where an event may lie in it."""
@@ -419,6 +425,7 @@ def prepare(
             *unused_accounts(pool, named),
             *unused_fallbacks(pool, retries.attempts),
             *always_cut_off(pool, known.work, agents),
+            *above_limits(pool, known.work),
         ),
         records=known,
         system=agents,

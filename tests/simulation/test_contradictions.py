@@ -49,6 +49,30 @@ def test_a_time_out_below_every_call_whose_answer_comes_whole() -> None:
         assert "is below every call" not in str(played(pool({"id": "a"} | given)).notes)
 
 
+def test_calls_above_a_limit_of_tokens_are_said() -> None:
+    """An answer has 300 tokens."""
+    limited = pool({"id": "a", "tokens_per_minute": 500})
+    said = (
+        "agent a, field tokens_per_minute: 33.3 % of the records take more than 500 tokens (501 at "
+        "most) and count as that many; a provider refuses such calls"
+    )
+    assert said in played(limited, corpus(100, 200, 201)).notes
+    assert "tokens_per_minute" not in str(played(limited, corpus(100, 200)).notes)
+
+
+def test_signals_that_nobody_sees_late_are_said() -> None:
+    alone = "signal_delay: one router sees all at once, so that it changes nothing"
+    at_once = "routers: without signal_delay each sees all, so that they change nothing"
+    two = pool({"id": "a"}, {"id": "b"})
+    cases: list[tuple[dict[str, Any], list[str]]] = [
+        ({"signal_delay": 1.0}, [alone]),
+        ({"routers": 4}, [at_once]),
+        ({"routers": 4, "signal_delay": 1.0}, []),
+    ]
+    for given, said in cases:
+        assert [n for n in played(two, **given).notes if n in (alone, at_once)] == said
+
+
 def test_chance_may_make_a_call_short() -> None:
     noisy = SOON | {"service": "lognormal", "timeout": 0.5}
     played(pool(noisy | {"latency_cv": 0.5}), corpus(100))
