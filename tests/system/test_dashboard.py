@@ -632,9 +632,10 @@ def test_a_replay_is_called_one(browser: Browser, page: Page, live: Live) -> Non
 
 
 def test_figures_are_those_of_the_replay_that_began_last(page: Page, live: Live) -> None:
-    def tell(agent: str, name: str, **told: float) -> None:
+    def tell(agent: str, name: str, queued: int, **told: float) -> None:
         now = int(time.time() * 1000)
-        live.publisher.publish_agent_status(AgentStatus(agent, name, "busy", 1.0, now, **told))
+        status = AgentStatus(agent, name, "busy", 1.0, now, queued=queued, **told)
+        live.publisher.publish_agent_status(status)
 
     def replay(title: str, end: float) -> None:
         live.publisher.publish(ReplayProgress(title, 0.0, end, 1.0, 0.0, False, 0))
