@@ -9,7 +9,8 @@ run or, in a window in which that is more, above the figure in the *control*: th
 same draws, without outages and changes (an agent that joins is not there). So a burst of tasks
 that would have come anyway is not taken for a lack of recovery. A figure is out of its band from
 the first of two windows in a row above it, and back with the first of two in a row within it. A
-window without an answer is above it if tasks were in the pool.
+window without an answer is above it if tasks were in the pool. What begins after the next event
+has begun (and the outage itself is over) is that one's doing.
 
 The *recovery time* runs from the end of the outage, or from the change, to the beginning of the
 window with which the figure is back: 0 if it is never out, infinite if it is not back by the last
@@ -183,6 +184,8 @@ def _rows(run: RunRecord, window: float, found: Sequence[Event]) -> list[list[di
     for event in found:
         values, calm = {}, {}
         since = int((event.end - event.begin) / window) if event.end < last else 0
+        later = min((each.begin for each in found if each.begin > event.begin), default=math.inf)
+        its_own = since + (max(later, event.end) - event.end) / window
         if event.end < last:
             after = int((last - event.end) / window)
             windows = np.arange(-since, after + 1, dtype=np.float64)
@@ -200,16 +203,19 @@ def _rows(run: RunRecord, window: float, found: Sequence[Event]) -> list[list[di
                 if values:
                     bound = np.fmax(mean, calm[name]) + band
                     above = values[name] > bound * (1 + _ROUNDING)
-                    row["seconds"] = window * _back(above, since)
+                    row["seconds"] = window * _back(above, since, its_own)
             mine.append(row)
         rows.append(mine)
     return rows
 
 
-def _back(above: NDArray[np.bool_], since: int) -> float:
-    """Windows until the figure is back, the first ``since`` being those of the outage."""
+def _back(above: NDArray[np.bool_], since: int, its_own: float) -> float:
+    """Windows until the figure is back, the first ``since`` being those of the outage.
+
+    After the windows of its own, it does not leave its band on account of this event.
+    """
     out = _in_a_row(above)
-    if not out.size:
+    if not out.size or out[0] + 1 > its_own + _ROUNDING:
         return 0.0
     back = _in_a_row(~above)
     back = back[back > out[0]]

@@ -56,6 +56,19 @@ def test_what_changes_nothing_is_recovered_from_at_once() -> None:
     assert found["window"].tolist() == [2.0] * 3  # a fiftieth of the time before
 
 
+def test_an_event_is_not_blamed_for_what_a_later_one_does() -> None:
+    price = rs.Change("a", 50.0, price=2.0)
+    outages = [rs.Outage("a", 100.0, 120.0), rs.Outage("a", 250.0, 260.0)]
+    found = played(changes=price, outages=outages).recovery(window=1.0, replications=0)
+    backlog = found.loc[found["figure"] == "backlog", "seconds"]
+    assert backlog.tolist() == [0.0, 20.0, 10.0]
+    # 10 tasks still wait at 130 s, 20 at 140 s, and none from 160 s on: both are back then.
+    soon = [rs.Outage("a", 100.0, 120.0), rs.Outage("a", 130.0, 140.0)]
+    found = played(outages=soon).recovery(window=1.0, replications=0)
+    backlog = found.loc[found["figure"] == "backlog", "seconds"]
+    assert backlog.tolist() == [40.0, 20.0]
+
+
 def test_a_burst_that_comes_anyway_is_no_lack_of_recovery() -> None:
     def timed(at: float, **event) -> list[float]:
         times = np.sort(np.concatenate([np.arange(400.0), np.full(10, at)]))
