@@ -17,7 +17,7 @@ import numpy as np
 
 from routingsim import display
 from routingsim.agents.price_list import blended, looked_up
-from routingsim.errors import AgentError
+from routingsim.errors import AgentError, did_you_mean
 from routingsim.formatting import short
 from routingsim.messages import AgentInfo
 from routingsim.synonyms import unknown_field
@@ -418,8 +418,14 @@ def explain(message: str, content: Any) -> str:
     field = path.partition("].")[2].rstrip("`")
     where = f"agent {number + 1}" + (f" ({record['id']})" if record.get("id") else "")
     found = record.get(field.partition("[")[0])
+    allowed = _allowed(what, field)
     said = f", found {found!r}" if found is not None else ""
-    return f"{where}, {'field ' + field if field else 'record'}: {_allowed(what, field)}{said}"
+    if allowed.startswith(_CHOICES):
+        said += did_you_mean(str(found), allowed.removeprefix(_CHOICES).split(", "))
+    return f"{where}, {'field ' + field if field else 'record'}: {allowed}{said}"
+
+
+_CHOICES = "Expected one of "
 
 
 def _allowed(what: str, field: str) -> str:
@@ -429,5 +435,5 @@ def _allowed(what: str, field: str) -> str:
     if what.startswith("Invalid enum value"):
         kinds = [get_type_hints(_Fields)[field], *get_args(get_type_hints(_Fields)[field])]
         [choices] = [get_args(kind) for kind in kinds if get_origin(kind) is Literal]
-        return f"Expected one of {', '.join(choices)}"
+        return _CHOICES + ", ".join(choices)
     return what

@@ -24,7 +24,7 @@ from routingsim.cli.report import report
 from routingsim.cli.route import route
 from routingsim.cli.sweep import sweep
 from routingsim.cli.whatif import whatif
-from routingsim.errors import AgentError, RoutingSimError
+from routingsim.errors import AgentError, RoutingSimError, SimulationError
 from routingsim.synonyms import of_agents
 
 __all__ = ["EXAMPLES", "app", "main"]
@@ -176,6 +176,11 @@ class _Command(NarrowHelp, TyperCommand):
         for word in sorted(given - known - {"--", "--help"}):
             if where := of_agents(word[2:]):
                 raise AgentError(f"{ctx.info_name}: no option {word}; {where}")
+            if word in ("--rate", "--load") and "--arrivals" in known and "--loads" not in known:
+                raise SimulationError(
+                    f"{ctx.info_name}: no option {word}; arrivals have a rate, as --arrivals "
+                    "poisson:4 (tasks/s)"
+                )
         return super().parse_args(ctx, args)
 
 

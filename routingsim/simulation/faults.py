@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Literal
 
-from routingsim.errors import SimulationError
+from routingsim.errors import SimulationError, did_you_mean
 from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.simulation.arrivals.checks import is_finite, is_whole
 from routingsim.synonyms import argument_hints
@@ -225,9 +225,10 @@ def _statuses(of: str, names: Any) -> tuple[str, ...]:
     """Names of statuses, each once, in their order."""
     given = (names,) if isinstance(names, str) else names
     allowed = STATUS_NAMES[FAILED:]
-    known = isinstance(given, Collection) and set(given) <= set(allowed)
-    if not known:
-        raise SimulationError(f"{of}: on={names!r}; choose among {', '.join(allowed)}")
+    unknown = [n for n in given if n not in allowed] if isinstance(given, Collection) else [given]
+    if unknown:
+        near = did_you_mean(str(unknown[0]), allowed)
+        raise SimulationError(f"{of}: on={names!r}; choose among {', '.join(allowed)}{near}")
     return tuple(name for name in allowed if name in given)
 
 

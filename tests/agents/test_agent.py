@@ -246,8 +246,8 @@ SECOND = HEAD.replace('"a"', '"b"')
         (HEAD + "patience = inf\n", r"agent a, field patience: a finite number"),
         (HEAD + "latency_cv = nan\n", r"agent 1 \(a\), .*latency_cv"),
         (
-            HEAD + 'service = "fast"\n',
-            r"agent 1 \(a\), field service: Expected one of lognormal, .*'fast'",
+            HEAD + 'service = "token"\n',
+            r"agent 1 \(a\), field service: Expected one of lognormal, .*'token'; did you mean 'tokens'",
         ),
         (HEAD + 'service = "tokens"\n', r"agent a: .*needs tokens_per_second"),
         (

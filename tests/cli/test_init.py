@@ -63,6 +63,7 @@ def test_help_lists_every_command(width: int, monkeypatch: pytest.MonkeyPatch) -
         (("replay", "tasks", "--policy", "static:nobody"), "no agent 'nobody'"),
         (("replay", "tasks", "--agents", "nowhere.toml"), "nowhere.toml: cannot be read"),
         (("replay", "tasks", "--arrivals", "often"), "no arrivals 'often'"),
+        (("replay", "tasks", "--retry-on", "fail"), "too_long; did you mean 'failed'?"),
         (("replay", "tasks", "--outage", "gpt-4:5"), "AGENT:DOWN:UP"),
         (("replay", "tasks", "--warm-up", "2"), "warm_up=2"),
         (("log-size", "--agents", "4", "--explore", "2"), "0 < explore <= 1"),

@@ -135,9 +135,10 @@ def test_what_a_log_did_is_its_first_policy(tmp_path: Path) -> None:
         ("--tpm=3", "tokens_per_minute is a field of agents"),
         ("--max-tokens=3", "output_tokens or context_window is a field of agents"),
         ("--max-retries=3", "retries are of a replay, as Retries(attempts=3) or --attempts 3"),
+        ("--rate=3", "arrivals have a rate, as --arrivals poisson:4 (tasks/s)"),
     ],
 )
-def test_an_option_that_is_a_field_of_agents_says_where_it_belongs(option: str, said: str) -> None:
+def test_an_option_that_is_elsewhere_says_where_it_belongs(option: str, said: str) -> None:
     found = in_process("replay", "tasks", option)
     assert found.returncode == 2
     assert f"replay: no option {option[:-2]}; {said}" in " ".join(found.stderr.split())
