@@ -247,7 +247,7 @@ SECOND = HEAD.replace('"a"', '"b"')
         (HEAD + "latency_cv = nan\n", r"agent 1 \(a\), .*latency_cv"),
         (
             HEAD + 'service = "token"\n',
-            r"agent 1 \(a\), field service: Expected one of lognormal, .*'token'; did you mean 'tokens'",
+            r"agent 1 \(a\), field service: Expected one of .*'token'; did you mean 'tokens'",
         ),
         (HEAD + 'service = "tokens"\n', r"agent a: .*needs tokens_per_second"),
         (
