@@ -4,13 +4,16 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from routingsim.agents import AgentPool
+from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.corpora.stream import CorpusStream
 from routingsim.formatting import count, isolated
 from routingsim.report.document import Column, Facts, Section, Table, table
 from routingsim.report.palette import agent_colours
 
+_DEFAULTS = dict(
+    zip(reversed(Agent.__struct_fields__), reversed(Agent.__struct_defaults__), strict=False)
+)
 _KNOWN = {
     "id": Column("agent", kind="text"),
     "name": Column("name", kind="text"),
@@ -25,19 +28,32 @@ _LIMITS = {
     "price_output": Column("output price", "USD per million tokens"),
     "price_cache_read": Column("cached input price", "USD per million tokens"),
     "price_cache_write": Column("cache write price", "USD per million tokens"),
+    "ttft": Column("first token", "s"),
+    "prefill_tokens_per_second": Column("prompt", "tokens/s"),
+    "tokens_per_second": Column("answer", "tokens/s"),
+    "output_tokens": Column("mean answer", "tokens"),
+    "discipline": Column("discipline", kind="text"),
     "queue_limit": Column("queue limit", "tasks", "count"),
     "patience": Column("patience", "s"),
+    "patience_law": Column("law of patience", kind="text"),
     "error_rate": Column("errors", "% of calls", "percent"),
     "requests_per_minute": Column("limit", "calls/min", "count"),
     "tokens_per_minute": Column("token limit", "tokens/min", "count"),
     "requests_per_day": Column("daily limit", "calls/day", "count"),
+    "over_limit": Column("over a limit", kind="text"),
+    "limit_window": Column("window of limits", kind="text"),
     "account": Column("account", kind="text"),
     "sharing": Column("sharing"),
     "context_window": Column("context window", "tokens", "count"),
     "timeout": Column("time-out", "s"),
     "first_token_timeout": Column("first-token time-out", "s"),
+    "cut_off": Column("slot of a call cut off", kind="text"),
     "fallback": Column("falls back to", kind="text"),
+    "price_per_slot_hour": Column("slot", "USD per hour"),
+    "failures": Column("failures", kind="text"),
+    "outcome": Column("recorded as", kind="text"),
 }
+"""Shown where an agent has another value than the default."""
 
 
 def run_section(
@@ -118,7 +134,8 @@ def _price_facts(pool: AgentPool) -> list[tuple[str, str]]:
         for source in dict.fromkeys(filter(None, (getattr(a, field) for a in pool)))
     ]
     facts.append(("A call that fails costs", _by_agent(pool, "failed_cost")))
-    if any(agent.timeout or agent.first_token_timeout for agent in pool):
+    cuts = any(agent.timeout or agent.first_token_timeout for agent in pool)
+    if cuts or any(agent.cut_off_cost != "all" for agent in pool):
         facts.append(("A call that is cut off costs", _by_agent(pool, "cut_off_cost")))
     return facts
 
@@ -144,6 +161,6 @@ def agents_table(pool: AgentPool) -> Table:
     columns = [
         (column, [getattr(agent, field) for agent in pool])
         for field, column in (_KNOWN | _LIMITS).items()
-        if field in _KNOWN or any(getattr(agent, field) for agent in pool)
+        if field in _KNOWN or any(getattr(agent, field) != _DEFAULTS[field] for agent in pool)
     ]
     return table("Agents", columns, agent_colours(len(pool)))

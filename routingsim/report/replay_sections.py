@@ -152,7 +152,9 @@ def comparison(
     columns = [
         ("verdict", [entry.state for entry in policies]),
         *(sections.quality_columns(policies) if known else []),
-        *("cost", "latency_p50", "latency_p95", "latency_p99", "wait_mean", "answered"),
+        *("cost", "latency_p50", "latency_p95", "latency_p99"),
+        *(["first_token_p95"] if "first_token_p95" in results[0].summary() else []),
+        *("wait_mean", "answered"),
         *_lost(pd.DataFrame([entry.lost for entry in policies])),
         *("utilisation", "cost_total"),
     ]
@@ -208,22 +210,35 @@ def latencies(results: Sequence[Shown]) -> Section:
         size = 4.2, with_legend([result.policy.name for result in results])
         blocks.append(Gallery("latencies", (picture,), size))
     blocks.append(gallery("latency", results, plots.plot_latency, captions.latency_in_words))
-    figures = [f"{m}_{q}" for m in ("wait", "latency") for q in ("mean", "p50", "p95", "p99")]
+    text = [
+        "Latency is the time from a task’s intended arrival to the end of its answer, its wait "
+        "included. A curve shows which share of the answers took at most so long."
+    ]
     for result in results:
         found, timed = result.summary(), result.timed_answers
-        columns = [
-            ("agent", found.index),
-            (Column("timed answers", kind="count"), [*timed, sum(timed)]),
-            *((Column(name.replace("_", " "), "s", "seconds"), found[name]) for name in figures),
-        ]
-        colours = [*agent_colours(len(result.pool)), ""]
-        title = f"Waits and latencies under {result.policy.name}"
-        blocks.append(table(title, columns, colours))
-    text = (
-        "Latency is the time from a task’s intended arrival to the end of its answer, its wait "
-        "included. A curve shows which share of the answers took at most so long.",
-    )
-    return Section("latency", "Latency", text, tuple(blocks))
+        for what, names in (("Waits and latencies", ("wait", "latency")), *_FIRST_TOKENS):
+            figures = [f"{name}_{q}" for name in names for q in ("mean", "p50", "p95", "p99")]
+            if figures[0] not in found:
+                continue
+            columns = [
+                ("agent", found.index),
+                (Column("timed answers", kind="count"), [*timed, sum(timed)]),
+                *(
+                    (Column(each.replace("_", " "), "s", "seconds"), found[each])
+                    for each in figures
+                ),
+            ]
+            colours = [*agent_colours(len(result.pool)), ""]
+            blocks.append(table(f"{what} under {result.policy.name}", columns, colours))
+    if "first_token_mean" in results[0].summary():
+        text.append(
+            "A first token comes after the wait and the agent’s time to it, counted from the "
+            "task’s arrival; an answer that comes whole has it at its end."
+        )
+    return Section("latency", "Latency", tuple(text), tuple(blocks))
+
+
+_FIRST_TOKENS = (("First tokens", ("first_token",)),)
 
 
 def groups(results: Sequence[Shown]) -> list[Section]:

@@ -29,6 +29,7 @@ _SHOWN = (
     ("wait_mean", "mean wait (s)", "{:.2f}"),
     ("latency_p50", "p50 (s)", "{:.2f}"),
     ("latency_p95", "p95 (s)", "{:.2f}"),
+    ("first_token_p95", "first token p95 (s)", "{:.2f}"),
     ("cost", "cost (USD)", "{:,.4g}"),
 )
 
@@ -148,6 +149,14 @@ def _remarks(run: RunRecord, whole: Mapping[str, Any]) -> list[str]:
     return [*remarks, *(f"note: {n}" for n in notes)]
 
 
+def first_tokens_line(whole: Mapping[str, Any]) -> list[str]:
+    """When first tokens came, if agents stream their answers."""
+    if "first_token_mean" not in whole:
+        return []
+    said = [f"{q} {_as_text(whole[f'first_token_{q}'], '{:.2f}')} s" for q in ("mean", *QUANTILES)]
+    return [f"first tokens: {', '.join(said)}"]
+
+
 def groups_in_words(run: RunRecord) -> list[str]:
     """Waits and latencies by priority and by tenant, a line for each kind."""
     several = len(run.tenant_names) > 1
@@ -199,6 +208,7 @@ def plain(run: RunRecord, summary: pd.DataFrame) -> str:
             *(display.wrapped(f"note: {said}") for said in foremost(run)),
             *map(display.wrapped, _preface(run)),
             display.fitted([str(name) for name in table.index], render),
+            *map(display.wrapped, first_tokens_line(summary.loc["all"])),
             *map(display.wrapped, _remarks(run, summary.loc["all"])),
         ]
     )
@@ -250,7 +260,8 @@ def _as_texts(
     summary: pd.DataFrame, recorded: str, rows: Iterable[int]
 ) -> tuple[list[str], list[list[str]]]:
     """Heads and rows of the summary as people read them: the agent, then what is shown of it."""
-    columns = (*_SHOWN, *quality_columns(summary.loc["all"], recorded))
+    known = [each for each in _SHOWN if each[0] in summary]
+    columns = (*known, *quality_columns(summary.loc["all"], recorded))
     records = summary.iloc[list(rows)].reset_index().to_dict("records")
     return ["agent", *(head for _, head, _ in columns)], [
         [str(row["agent"]), *(_as_text(row[key], form) for key, _, form in columns)]

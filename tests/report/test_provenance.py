@@ -1,5 +1,7 @@
 """What was run, as a section."""
 
+from typing import Any
+
 from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.report.document import Column, Facts, Table, table
@@ -50,6 +52,30 @@ def test_prices_and_what_they_are_asked_for() -> None:
     assert [each for each in shown if "price" in each[0]] == [
         ("price", 0.004375), ("input price", 2.5), ("output price", 10.0),
     ]  # fmt: skip
+
+
+def test_every_field_that_differs_from_its_default_is_said() -> None:
+    given: dict[str, Any] = {
+        "ttft": 0.25, "prefill_tokens_per_second": 2500.0, "tokens_per_second": 80.0,
+        "output_tokens": 123.0, "concurrency": 9, "queue_limit": 0, "patience": 11.0,
+        "patience_law": "exponential", "error_rate": 0.0625, "failures": "drawn",
+        "requests_per_minute": 600, "tokens_per_minute": 99_000, "requests_per_day": 90_000,
+        "over_limit": "reject", "limit_window": "bucket", "account": "team",
+        "context_window": 7777, "timeout": 31.0, "first_token_timeout": 8.0,
+        "cut_off": "holds", "sharing": 0.125, "fallback": "b", "discipline": "fair",
+        "price_per_slot_hour": 1.5, "outcome": "llama", "latency_cv": 0.75,
+        "service": "tokens", "price_cache_read": 1.25, "price_cache_write": 3.75,
+        "price_input": 2.25, "price_output": 10.5,
+    }  # fmt: skip
+    facts: dict[str, Any] = {"cut_off_cost": "served", "failed_cost": "input"}
+    facts |= {"limit_source": "a page", "price_source": "a list"}
+    facts["strengths"] = ("code",)  # of no consequence, and said nowhere
+    plain: dict[str, Any] = {"id": "a", "name": "A", "cost": 0.5, "latency": 2.0}
+    assert {*given, *facts, *plain, "prices"} == {*Agent.__struct_fields__}
+    pool = AgentPool((Agent(**plain, **given, **facts), Agent(id="b", name="B", cost=1, latency=1)))
+    agents = run_section(None, pool, [], "x", POLICIES).blocks[1]
+    assert isinstance(agents, Table)
+    assert sorted(map(str, agents.rows[0])) == sorted(map(str, [*plain.values(), *given.values()]))
 
 
 def test_no_corpus() -> None:

@@ -47,6 +47,27 @@ def small() -> ReplayResult:
     return replay(None, pool, "round-robin", arrivals="deterministic:1", tasks=10, seed=7)
 
 
+def test_first_tokens_have_a_table() -> None:
+    """Alone, each answer takes 1 s, and its first token comes after a quarter of that."""
+    streams = Agent(
+        id="a", name="A", cost=0.001, latency=1.0, service="deterministic", ttft=0.25, concurrency=9
+    )
+    whole = Agent(id="b", name="B", cost=0.001, latency=1.0, service="deterministic", concurrency=9)
+    pool = AgentPool((streams, whole))
+    result = replay(None, pool, "round-robin", arrivals="deterministic:1", tasks=10, seed=7)
+    tables = [block for block in section(compose(result), "latency").blocks if type(block) is Table]
+    assert [found.caption for found in tables] == [
+        "Waits and latencies under round-robin", "First tokens under round-robin",
+    ]  # fmt: skip
+    assert [column.name for column in tables[1].columns][2:] == [
+        *("first token mean", "first token p50", "first token p95", "first token p99"),
+    ]
+    assert [row[3] for row in tables[1].rows[:2]] == [0.25, 1.0]
+    (figures,) = section(compose(result), "comparison").blocks
+    assert isinstance(figures, Table)
+    assert "first token p95" in [column.name for column in figures.columns]
+
+
 def test_a_small_run_word_for_word(small: ReplayResult) -> None:
     document = compose([small], date=datetime.date(2026, 1, 2))
     assert document.title == "Routing report: queueing"

@@ -164,8 +164,14 @@ def test_first_tokens_in_results() -> None:
     np.testing.assert_allclose(first, result.log.left + 0.75 - result.work.arrived)
     assert result.to_frame()["first_token"].tolist() == first.tolist()
     assert result.summary().loc["all", "first_token_mean"] == pytest.approx(first.mean())
+    shown = {q: f"{result.overall[f'first_token_{q}']:.2f}" for q in ("mean", "p50", "p95")}
+    assert f"\nfirst tokens: mean {shown['mean']} s, p50 {shown['p50']} s, p90" in repr(result)
+    for text in (result.to_markdown(), result.to_html()):
+        assert "first token p95 (s)" in text
+        assert shown["p95"] in text
     plain = rs.replay(None, rs.AgentPool((agent(),)), "static:a", arrivals="poisson:0.1", tasks=5)
     assert "first_token_mean" not in plain.summary()
+    assert "first token" not in repr(plain) + plain.to_markdown() + plain.to_html()
     np.testing.assert_array_equal(plain.first_token, plain.latency)
 
 
