@@ -133,7 +133,8 @@ def print_table(
         table.add_row(*(row[k] for k in kept), style=styles[n] if styles else "")
     out.print(table)
     if left:
-        out.print(f"left out at this width: {', '.join(left)}", style="dim", highlight=False)
+        names = ", ".join(head.replace("\n", " ") for head in left)
+        out.print(f"left out at this width: {names}", style="dim", highlight=False)
 
 
 _SHOWN = (

@@ -11,6 +11,7 @@ from rich.markup import escape
 from routingsim.cli.completion import complete_pool
 from routingsim.cli.console import out, print_table, write_json
 from routingsim.cli.options import JsonOption
+from routingsim.formatting import short
 
 
 def policies(json_to: JsonOption = None) -> None:
@@ -83,6 +84,7 @@ def agents(
 ) -> None:
     """Show a pool of agents, and list the built-in pools."""
     from routingsim.agents import builtin_pools, load_agents
+    from routingsim.agents.agent import PRICES
 
     pool = load_agents(source)
     if json_to is not None:
@@ -90,13 +92,20 @@ def agents(
         write_json("agents", {**pool.to_dict(), **more}, json_to)
         if json_to == Path("-"):
             return
-    heads = ("id", "name", "USD / 1,000\ntokens", "service\n(s)", "cv", "slots", "strengths")
+    heads = ["id", "name", "USD / 1,000\ntokens", "service\n(s)", "cv", "slots", "strengths"]
+    titles = [f"USD / 1M\n{name}" for name in ("prompt", "answer", "cached", "written")]
+    columns = [[getattr(agent, price) for agent in pool] for price in PRICES]
+    given = [k for k, column in enumerate(columns) if column != [None] * len(pool)]
+    heads[3:3] = [titles[k] for k in given]
     rows = []
-    for agent in pool:
-        numbers = (agent.latency, agent.latency_cv, agent.concurrency)
-        strengths = ", ".join(agent.strengths)
-        shown = (agent.row[2], *(f"{v:g}" for v in numbers))
-        rows.append((agent.id, escape(agent.name), *shown, escape(strengths)))
-    print_table(heads, rows, words=("id", "name", "strengths"), spare=("name", "cv", "strengths"))
+    for n, agent in enumerate(pool):
+        numbers = [agent.cost, *(columns[k][n] for k in given)]
+        numbers += [agent.latency, agent.latency_cv, agent.concurrency]
+        shown = ("" if v is None else short(v, 3) for v in numbers)
+        rows.append((agent.id, escape(agent.name), *shown, escape(", ".join(agent.strengths))))
+    spare = ["name", "cv", "strengths", titles[3], titles[2]]
+    if None not in columns[0] + columns[1]:
+        spare.append(heads[2])
+    print_table(heads, rows, words=("id", "name", "strengths"), spare=spare)
     out.print(f"Capacity: {pool.capacity:.3g} tasks/s at most", highlight=False)
     out.print(f"Built-in pools: {', '.join(builtin_pools())}", highlight=False)
