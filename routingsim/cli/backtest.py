@@ -4,14 +4,14 @@ from pathlib import Path
 
 from routingsim.cli.console import print_said, print_table, write_json
 from routingsim.cli.log_options import LogInputs
-from routingsim.cli.options import JsonOption, PageOption, spread, write_page
+from routingsim.cli.options import JsonOption, ReportOption, spread, write_page
 
 _SPARE = ("calls", ("low", "high"))
 _SHORT = {"as predicted": "held", "too few calls to say": "too few"}
 
 
 @spread
-def backtest(inputs: LogInputs, report: PageOption = None, json_to: JsonOption = None) -> None:
+def backtest(inputs: LogInputs, report: ReportOption = None, json_to: JsonOption = None) -> None:
     """Fit the first part of a log, replay the rest, and say how far the simulator is off.
 
     The calls after --at are replayed at their own times, to their own agents, with

@@ -10,8 +10,8 @@ from routingsim.cli.console import print_frame, print_said, remark, write_json
 from routingsim.cli.inputs import FaultyInputs
 from routingsim.cli.options import (
     JsonOption,
-    PageOption,
     QualityOption,
+    ReportOption,
     SloOption,
     Workers,
     bounds,
@@ -63,7 +63,7 @@ def capacity(
     agents_to: Annotated[
         Path | None, file_option("Write the pool of the answer to FILE.toml.", (".toml",))
     ] = None,
-    report: PageOption = None,
+    report: ReportOption = None,
     json_to: JsonOption = None,
 ) -> None:
     """Find the cheapest pool and policy that meet targets of latency, quality and cost.

@@ -15,7 +15,7 @@ import typer
 
 from routingsim.cli.completion import among, complete_pool
 from routingsim.cli.console import remark
-from routingsim.cli.outputs import PAGE, REPORT, check_distinct, file_option
+from routingsim.cli.outputs import PAGE, check_distinct, file_option
 from routingsim.errors import SimulationError
 
 
@@ -74,15 +74,11 @@ MapOption = Annotated[
         "--map",
     ),
 ]
-PageOption = Annotated[
-    Path | None,
-    file_option("Write a report: FILE.html, FILE.pdf, FILE.md or FILE.json.", PAGE, "--report"),
-]
 ReportOption = Annotated[
     Path | None,
     file_option(
         "Write a report: FILE.html, FILE.pdf, FILE.md or FILE.json, or the notebook FILE.ipynb.",
-        REPORT,
+        PAGE,
         "--report",
     ),
 ]

@@ -10,8 +10,7 @@ from routingsim.errors import RoutingSimError
 from routingsim.files import check_writable
 
 TABLE = (".csv", ".parquet", ".jsonl")
-PAGE = (".html", ".htm", ".pdf", ".md", ".json")
-REPORT = (*PAGE, ".ipynb")
+PAGE = (".html", ".htm", ".pdf", ".md", ".json", ".ipynb")
 
 
 def file_option(

@@ -20,7 +20,7 @@ from routingsim.cli.options import (
     spread,
     write_page,
 )
-from routingsim.cli.outputs import REPORT, check_output, file_option
+from routingsim.cli.outputs import PAGE, check_output, file_option
 from routingsim.cli.replay_in_blocks import run_in_blocks
 from routingsim.errors import SimulationError
 
@@ -79,7 +79,7 @@ def report(
         "routing-report.ipynb" if notebook else f"routing-report.{form or 'html'}"
     )
     if path != Path("-"):
-        written_as = (".ipynb",) if notebook else () if form else REPORT
+        written_as = (".ipynb",) if notebook else () if form else PAGE
         check_output(path, "--output", written_as)
     from routingsim.report import compose, compose_streams, render
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from routingsim.cli.console import out, print_frame, remark, write_json
-from routingsim.cli.options import JsonOption, Workers, spread
+from routingsim.cli.options import JsonOption, ReportOption, Workers, spread, write_page
 from routingsim.cli.outputs import TABLE, file_option
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def sweep(
         Path | None,
         file_option("Write a row per cell to FILE.csv, FILE.parquet or FILE.jsonl.", TABLE),
     ] = None,
+    report: ReportOption = None,
     json_to: JsonOption = None,
 ) -> None:
     """Run many settings of policies, agents, arrivals and seeds; resume an interrupted sweep.
@@ -68,6 +69,7 @@ def sweep(
     remark(f"results: {folder}", style="")
     if cells_to is not None:
         remark(f"cells: {write_table(found.to_frame(), cells_to)}", style="")
+    write_page(found, report)
     if len(failed):
         remark(f"tracebacks of the {len(failed):,} failed cells: column traceback in {folder}")
         sys.exit(1)

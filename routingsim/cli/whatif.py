@@ -7,7 +7,7 @@ from typing import Annotated
 from routingsim.cli.completion import complete_policy
 from routingsim.cli.console import print_said, print_table, write_json
 from routingsim.cli.log_options import LogInputs
-from routingsim.cli.options import JsonOption, PageOption, load_option, option, spread, write_page
+from routingsim.cli.options import JsonOption, ReportOption, load_option, option, spread, write_page
 from routingsim.errors import RoutingSimError
 
 
@@ -40,7 +40,7 @@ def whatif(
             "as gpt-4:input=2 (USD per million). Can be repeated.",
         ),
     ] = None,
-    report: PageOption = None,
+    report: ReportOption = None,
     json_to: JsonOption = None,
 ) -> None:
     """What would another policy, load, price or pool have done to the traffic of a log?

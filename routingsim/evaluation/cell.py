@@ -346,6 +346,8 @@ def by_task(result: ReplayResult) -> tuple[NDArray[Any], ...]:
     row, quality = result.work.row, result.compared_quality
     answered = result.log.status == OK
     unknown = (answered & np.isnan(quality)) | ~result.basis.rows[row]
+    if result.basis.kind == "none":  # then failures alone would be known, as 0
+        unknown[:] = True
     of_all = np.where(answered, quality, 0.0)
     cost = np.where(result.cost_basis.rows[row], result.log.cost, np.nan)
     return quality, np.where(unknown, np.nan, of_all), cost, unknown

@@ -66,7 +66,7 @@ class Reported(Tabular):
     """A result that has a report."""
 
     def report(self, path: str | Path) -> Path:
-        """Write the report as one file: HTML, or by suffix ``.pdf``, ``.md`` or ``.json``.
+        """Write the report as one file: HTML, or by suffix .pdf, .md, .json or .ipynb.
 
         Raises
         ------

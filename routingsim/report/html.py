@@ -16,12 +16,14 @@ from routingsim.errors import SimulationError
 from routingsim.evaluation.backtest_result import Backtest
 from routingsim.evaluation.capacity_answer import Capacity
 from routingsim.evaluation.study import Study
+from routingsim.evaluation.sweeps.result import Sweep
 from routingsim.evaluation.whatif_result import WhatIf
 from routingsim.files import written
 from routingsim.formatting import number
 from routingsim.report.backtest_report import compose_backtest
 from routingsim.report.capacity_report import compose_capacity
 from routingsim.report.document import Document, Gallery, aligned
+from routingsim.report.document_notebook import render_notebook
 from routingsim.report.explore import page
 from routingsim.report.markdown import render_json, render_markdown
 from routingsim.report.pdf import print_page
@@ -29,12 +31,13 @@ from routingsim.report.replay_report import as_results, compose
 from routingsim.report.stream_report import compose_streams
 from routingsim.report.study_report import compose_study
 from routingsim.report.svg import svg_plots
+from routingsim.report.sweep_report import compose_sweep
 from routingsim.report.whatif_report import compose_whatif
 from routingsim.simulation.result import ReplayResult
 from routingsim.simulation.stream_result import StreamedReplay
 from routingsim.synonyms import argument_hints
 
-Form = Literal["html", "pdf", "md", "json"]
+Form = Literal["html", "pdf", "md", "json", "ipynb"]
 """The formats of a report."""
 
 ENDINGS: Mapping[str, Form] = {
@@ -43,11 +46,13 @@ ENDINGS: Mapping[str, Form] = {
     ".pdf": "pdf",
     ".md": "md",
     ".json": "json",
+    ".ipynb": "ipynb",
 }
 """What a path ends in, for each format."""
 
 _COMPOSE: Mapping[type, Callable[..., Document]] = {
     Study: compose_study,
+    Sweep: compose_sweep,
     Backtest: compose_backtest,
     WhatIf: compose_whatif,
     Capacity: compose_capacity,
@@ -61,6 +66,7 @@ def write_report(
     | Sequence[ReplayResult]
     | Sequence[StreamedReplay]
     | Study
+    | Sweep
     | Backtest
     | WhatIf
     | Capacity,
@@ -74,23 +80,24 @@ def write_report(
 ) -> Path:
     """Write a report on policies, on a log's backtest or on a question of capacity, to one file.
 
-    HTML, PDF, Markdown or JSON, as the path ends in ``.html``, ``.pdf``, ``.md`` or ``.json``.
+    HTML, PDF, Markdown, JSON or a notebook, as the path ends in ``.html``, ``.pdf``, ``.md``,
+    ``.json`` or ``.ipynb``. A notebook has the text, the tables as data, and the plots.
     The same results and date give the same bytes, but for a PDF.
 
     Parameters
     ----------
-    shown : ReplayResult or StreamedReplay or several, Study, Backtest, WhatIf or Capacity
+    shown : ReplayResult or StreamedReplay or several, Study, Sweep, Backtest, WhatIf or Capacity
         One result a policy, all on the same corpus, agents, arrivals and seed; the first
         is what the others are compared with. Or what :func:`routingsim.compare`,
-        :func:`routingsim.capacity`, :meth:`.CallLog.backtest` or :meth:`.CallLog.whatif`
-        returns.
+        :func:`routingsim.sweep`, :func:`routingsim.capacity`, :meth:`.CallLog.backtest` or
+        :meth:`.CallLog.whatif` returns.
     path : path
         The file to write.
     command : str, optional
         What to type to get the report again; the calls in Python by default.
     date : str or date, optional
         To print on it; today by default.
-    form : {"html", "pdf", "md", "json"}, optional
+    form : {"html", "pdf", "md", "json", "ipynb"}, optional
         By default what the path ends in.
     explore : bool
         Add the view of :mod:`routingsim.report.explore` to an HTML report on replays; it is
@@ -113,7 +120,9 @@ def write_report(
     path = Path(path)
     form = form or ENDINGS.get(path.suffix.lower())
     if form is None:
-        raise SimulationError(f"{path}: name a report with .html, .pdf, .md or .json at its end")
+        raise SimulationError(
+            f"{path}: name a report with .html, .pdf, .md, .json or .ipynb at its end"
+        )
     if explore and (form != "html" or type(shown) in _COMPOSE):
         raise SimulationError(f"{path}: the interactive view is of HTML reports on replays")
     several = isinstance(shown, Sequence)
@@ -133,7 +142,7 @@ def write_report(
     return path
 
 
-def render(document: Document, form: Literal["html", "md", "json"], view: str = "") -> str:
+def render(document: Document, form: Literal["html", "md", "json", "ipynb"], view: str = "") -> str:
     """The document in one of the formats of a report.
 
     An HTML page has its plots inline, and the interactive ``view``, itself HTML.
@@ -142,7 +151,8 @@ def render(document: Document, form: Literal["html", "md", "json"], view: str = 
     if form == "html":
         template = _environment().get_template("report.html")
         return template.render(document=document, view=Markup(view))
-    return render_markdown(document) if form == "md" else render_json(document)
+    as_text = {"md": render_markdown, "json": render_json, "ipynb": render_notebook}
+    return as_text[form](document)
 
 
 def _drawings(gallery: Gallery) -> list[Markup]:

@@ -22,7 +22,16 @@ from routingsim.report.document import (
 
 def render_markdown(document: Document) -> str:
     """The report as Markdown, each plot in words."""
-    lines = [
+    return "\n\n".join([*_opening(document), *map(render_section, document.sections)]) + "\n"
+
+
+def render_opening(document: Document) -> str:
+    """Title, decision and summary of a report as Markdown."""
+    return "\n\n".join(_opening(document))
+
+
+def _opening(document: Document) -> list[str]:
+    return [
         f"# {_plain(document.title)}",
         f"{_plain(document.subtitle)}. {document.date}",
         f"## {document.answer.title}",
@@ -39,17 +48,26 @@ def render_markdown(document: Document) -> str:
         *_bullets(document.summary.findings),
         *map(_plain, document.summary.caveats),
         *_terms(document.summary.terms),
-        *map(render_section, document.sections),
     ]
-    return "\n\n".join(lines) + "\n"
 
 
 def render_section(section: Section) -> str:
     """One section of a report as Markdown, each plot in words."""
-    lines = [f"## {_plain(section.title)}", *map(_plain, section.text), *_terms(section.terms)]
+    lines = [render_heading(section)]
     for block in section.blocks:
         lines += _block(block)
     return "\n\n".join(lines)
+
+
+def render_heading(section: Section) -> str:
+    """The title of a section and its sentences as Markdown, without what they are about."""
+    lines = [f"## {_plain(section.title)}", *map(_plain, section.text), *_terms(section.terms)]
+    return "\n\n".join(lines)
+
+
+def render_block(block: Block) -> str:
+    """A table, list or gallery as Markdown."""
+    return "\n\n".join(_block(block))
 
 
 def _block(block: Block) -> list[str]:
@@ -109,6 +127,7 @@ def render_json(document: Document) -> str:
         "schema": "routingsim/report/1",
         "title": document.title,
         "date": document.date,
+        "answer": document.answer,
         "summary": document.summary,
         **document.data,
         "sections": [

@@ -11,6 +11,7 @@ from typing import Any
 from routingsim.errors import SimulationError
 from routingsim.evaluation.compare import compare
 from routingsim.files import bundled, written
+from routingsim.report.document_notebook import notebook
 
 _OURS = re.compile(r"\b(?=(?:Retries|Cooldown|Outage|Change|Hedge|Tenant)\()")
 
@@ -37,14 +38,14 @@ def write_notebook(path: str | os.PathLike[str], parameters: Mapping[str, Any]) 
     SimulationError
         If the file cannot be written.
     """
-    notebook = json.loads((bundled("notebooks") / "report.ipynb").read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
+    shipped = json.loads((bundled("notebooks") / "report.ipynb").read_text(encoding="utf-8"))
+    for cell in shipped["cells"]:
         if cell["cell_type"] == "code":
             cell.update(outputs=[], execution_count=None)
         if "parameters" in cell["metadata"].get("tags", ()):
             lines = [_filled(line, parameters) for line in cell["source"]]
             cell["source"] = lines
-    _write(path, notebook)
+    _write(path, json.dumps(shipped, indent=1, ensure_ascii=False) + "\n")
     return Path(path)
 
 
@@ -112,21 +113,13 @@ def write_study_notebook(
         }
         for k, (kind, text) in enumerate(cells)
     ]
-    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook = {
-        "cells": shown,
-        "metadata": {"kernelspec": kernel},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    _write(path, notebook)
+    _write(path, notebook(shown))
     return Path(path)
 
 
-def _write(path: str | os.PathLike[str], notebook: Mapping[str, Any]) -> None:
+def _write(path: str | os.PathLike[str], text: str) -> None:
     with written(path, SimulationError) as file:
-        text = json.dumps(notebook, indent=1, ensure_ascii=False)
-        file.write_text(text + "\n", encoding="utf-8", newline="\n")
+        file.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _filled(line: str, parameters: Mapping[str, Any]) -> str:

@@ -1,8 +1,9 @@
-"""Plots as inline SVG in a page's own colours, the same bytes each time."""
+"""Plots as inline SVG in a page's own colours, and as PNG, the same bytes each time."""
 
 import io
 import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 import matplotlib as mpl
 from matplotlib import style
@@ -26,14 +27,33 @@ def svg_plots(
     Text is drawn as paths; colours of text and lines are the page's CSS variables --ink,
     --muted, --rule.
     """
-    # The user's own matplotlib style must not change the report.
-    with style.context("default", after_reset=True), mpl.rc_context({"svg.hashsalt": name}):
-        figures = [Figure(figsize=size, layout="constrained") for _ in drawings]
-        plots = [figure.subplots() for figure in figures]
-        for plot, drawing in zip(plots, drawings, strict=True):
-            drawing(plot)
-        _share(plots)
+    with _plain_style(), mpl.rc_context({"svg.hashsalt": name}):
+        figures = _figures(drawings, size)
         return [_svg(figure, f"{name}-{k}") for k, figure in enumerate(figures, 1)]
+
+
+def png_plots(drawings: Sequence[Drawing], size: tuple[float, float]) -> list[bytes]:
+    """The same plots as PNG files on white."""
+    with _plain_style():
+        buffers = []
+        for figure in _figures(drawings, size):
+            buffers.append(io.BytesIO())
+            figure.savefig(buffers[-1], format="png", dpi=150, metadata={"Software": None})
+        return [buffer.getvalue() for buffer in buffers]
+
+
+def _plain_style() -> AbstractContextManager[None]:
+    """The user's own matplotlib style must not change the report."""
+    return style.context("default", after_reset=True)
+
+
+def _figures(drawings: Sequence[Drawing], size: tuple[float, float]) -> list[Figure]:
+    figures = [Figure(figsize=size, layout="constrained") for _ in drawings]
+    plots = [figure.subplots() for figure in figures]
+    for plot, drawing in zip(plots, drawings, strict=True):
+        drawing(plot)
+    _share(plots)
+    return figures
 
 
 def _share(plots: Sequence[Axes]) -> None:

@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from routingsim import display
-from routingsim.errors import SimulationError, did_you_mean
 from routingsim.evaluation.cell import METRICS
-from routingsim.evaluation.sweeps.result import Sweep, check_metric
+from routingsim.evaluation.sweeps.result import Sweep, check_metric, check_varied
 from routingsim.report.axes import axes_or_new, drawable, finish, log_axis, with_legend
 from routingsim.report.palette import policy_styles
 
@@ -51,11 +50,7 @@ def plot_sweep(
     check_metric(metric)
     frame: Any = sweep.to_frame()
     over = _most_varied(frame, sweep.varied) if over is None else over
-    if over not in sweep.varied:
-        raise SimulationError(
-            f"over={over!r}: choose one of {', '.join(sweep.varied)}"
-            f"{did_you_mean(str(over), sweep.varied)}"
-        )
+    check_varied("over", over, sweep.varied)
     others = [name for name in sweep.varied if name != over]
     groups = _grouped(frame, others)
     names = [] if groups is None else sorted(set(groups), key=_natural)

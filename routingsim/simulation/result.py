@@ -379,7 +379,7 @@ class ReplayResult(RunRecord):
         return explore([self, *others])
 
     def report(self, path: str | Path) -> Path:
-        """Write the report as one file: HTML, or by suffix ``.pdf``, ``.md`` or ``.json``.
+        """Write the report as one file: HTML, or by suffix .pdf, .md, .json or .ipynb.
 
         Raises
         ------

@@ -123,7 +123,7 @@ def test_what_a_reader_mends_is_counted(calls: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("command", ["backtest", "whatif"])
 def test_outputs_are_checked_before_work(command: str, calls: Path, tmp_path: Path) -> None:
     for option, file, said in (
-        ("--report", "r.ipynb", "--report needs a file that ends in .html"),
+        ("--report", "r.txt", "--report needs a file that ends in .html"),
         ("--json", "r.txt", "--json needs a file that ends in .json"),
         ("--report", "none/r.html", "cannot be written"),
     ):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import routingsim as rs
-from routingsim.evaluation.cell import METRICS, POINTS, best_recorded, gather, measure
+from routingsim.evaluation.cell import METRICS, POINTS, best_recorded, by_task, gather, measure
 from routingsim.evaluation.metrics.timed import timed_replay
 from routingsim.policies.kernel import OK
 from routingsim.simulation.faults import Retries
@@ -242,3 +242,10 @@ def test_a_policy_that_learns_has_met_a_prompt_before() -> None:
     assert cells[0].unseen.sum(axis=1).tolist() == [1, 0, 1, 0, 0, 1]
     assert cells[0].times.sum(axis=1).tolist() == [1] * 6
     assert (cells[1].unseen == cells[1].times).all()
+
+
+def test_failures_alone_are_no_quality() -> None:
+    flaky = rs.AgentPool((rs.Agent(id="a", name="A", cost=0.01, latency=1.0, error_rate=0.5),))
+    result = rs.replay(rs.load_corpus("tasks").head(40), flaky, arrivals="poisson:1", seed=1)
+    assert 0 < (result.log.status != OK).sum() < 40
+    assert np.isnan(by_task(result)[1]).all()

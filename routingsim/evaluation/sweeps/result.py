@@ -1,6 +1,6 @@
 """The result of a sweep: a row a cell, the best of them, the failed ones, two figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from routingsim.errors import SimulationError, did_you_mean
 from routingsim.evaluation.cell import HIGHER_IS_BETTER, METRICS
 from routingsim.evaluation.intervals import versus
 from routingsim.evaluation.sweeps.plan import Plan, shown
-from routingsim.evaluation.tabular import Tabular, records, texts
+from routingsim.evaluation.tabular import Reported, records, texts
 from routingsim.formatting import short
 from routingsim.simulation.statistics import Interval
 
@@ -25,7 +25,7 @@ _SHOWN = ("goodput", "quality", "cost", "latency_mean", "latency_p95")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Sweep(Tabular):
+class Sweep(Reported):
     """The result of a sweep; made by :func:`routingsim.sweep`.
 
     Attributes
@@ -108,6 +108,7 @@ class Sweep(Tabular):
         *,
         at_least: Mapping[str, float] | None = None,
         at_most: Mapping[str, float] | None = None,
+        at: Mapping[str, Any] | None = None,
         n: int = 5,
     ) -> pd.DataFrame:
         """The best cells by a metric, of those whose intervals meet all bounds.
@@ -118,6 +119,8 @@ class Sweep(Tabular):
             A metric; :attr:`ranked_by` by default.
         at_least, at_most : mapping of str to float, optional
             Bounds by metric: the whole 95 % interval is to lie within.
+        at : mapping of str to value, optional
+            Only cells with these values of what was varied: ``{"load": 0.6}``.
         n : int
             How many.
 
@@ -132,13 +135,17 @@ class Sweep(Tabular):
         Raises
         ------
         SimulationError
-            If there is no such metric, or no cell meets the bounds.
+            If there is no such metric, nothing of the name in ``at`` was varied, or no cell meets
+            the bounds.
         """
         by = self.ranked_by if by is None else by
         for name in (by, *(at_least or ()), *(at_most or ())):
             check_metric(name)
         frame = self._frame
         good = np.isfinite(frame[by])
+        for name, value in (at or {}).items():
+            check_varied("at", name, self.varied)
+            good &= frame[name] == shown(value)
         for name, bound in (at_least or {}).items():
             good &= frame[name] - frame[f"{name}_hw"].fillna(np.inf) >= bound
         for name, bound in (at_most or {}).items():
@@ -146,6 +153,7 @@ class Sweep(Tabular):
         if not good.any():
             bounds = [f"{name} >= {bound:g}" for name, bound in (at_least or {}).items()]
             bounds += [f"{name} <= {bound:g}" for name, bound in (at_most or {}).items()]
+            bounds += [f"{name} = {shown(value)}" for name, value in (at or {}).items()]
             raise SimulationError(
                 f"no cell of this sweep is shown to meet {', '.join(bounds)}"
                 if bounds
@@ -252,4 +260,13 @@ def check_metric(name: str) -> None:
     if name not in METRICS:
         raise SimulationError(
             f"no metric {name!r}: there are {', '.join(METRICS)}{did_you_mean(name, METRICS)}"
+        )
+
+
+def check_varied(argument: str, name: str, varied: Sequence[str]) -> None:
+    """Refuse what was not varied, with a SimulationError that names what was."""
+    if name not in varied:
+        raise SimulationError(
+            f"{argument}={name!r}: choose one of {', '.join(varied)}"
+            f"{did_you_mean(str(name), varied)}"
         )
