@@ -209,13 +209,17 @@ class Capacity(Reported):
         """How many candidates there were, and how many runs it took."""
         tried = sum(runs > 0 for runs in self.frame["runs"].tolist())
         said = f"{len(self.frame):,} pools and policies were asked about, {tried:,} run"
-        return f"{said}: {self.runs:,} runs, all would take {self.exhaustive:,}" if tried else said
+        if not tried:
+            return said
+        saved = f", all would take {self.exhaustive:,}" if self.runs < self.exhaustive else ""
+        return f"{said}: {self.runs:,} runs{saved}"
 
     @property
     def left_open(self) -> str:
         """How many that may be cheaper are undecided, and what would decide them."""
+        are = "is" if self.undecided == 1 else "are"
         return (
-            f"{self.undecided:,} that may be cheaper are undecided within "
+            f"{self.undecided:,} that may be cheaper {are} undecided within "
             f"{self.question.runs} runs each; give more (runs=), or tasks"
         )
 
