@@ -27,6 +27,7 @@ from routingsim.evaluation.intervals import Difference, t_interval
 from routingsim.evaluation.ranking import Leader
 from routingsim.evaluation.study_record import StudyRecord
 from routingsim.evaluation.tabular import Tabular, records
+from routingsim.simulation.conditions import as_plain
 from routingsim.simulation.statistics import Interval
 
 
@@ -351,6 +352,7 @@ class StudyFigures(StudyRecord, Tabular):
             "recorded": self.basis.kind,
             "checkup": self.corpus.check(self.pool).to_dict(),
             "settings": asdict(self.settings),
+            "conditions": as_plain(self.conditions) if self.conditions else {},
             "leaders": {str(load): list(self.leader(load).names) for load in self.loads},
             "loads": {str(load): records(self.table(load)) for load in self.loads},
             "tenants": records(self.by_tenant()),

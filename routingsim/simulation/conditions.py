@@ -3,6 +3,7 @@ all take."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, TypedDict, TypeVar
 
 from routingsim.errors import SimulationError, wrong_type
@@ -109,10 +110,34 @@ def as_arguments(met: Mapping[str, Any]) -> str:
     >>> as_arguments(conditions(routers=4, outages=Outage("a", 1, 2)))
     ", outages=[Outage(agent='a', down=1, up=2)], routers=4"
     """
-    given = {name: value for name, value in met.items() if name != "signals"}
-    given |= met["signals"].arguments()
     return "".join(
         f", {name}={list(value) if isinstance(value, tuple) else value!r}"
-        for name, value in given.items()
-        if value not in _PLAIN
+        for name, value in _given(met).items()
     )
+
+
+def as_plain(met: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as plain values for JSON.
+
+    Examples
+    --------
+    >>> as_plain(conditions(routers=4, hedge="2s"))
+    {'hedge': {'after': 2.0}, 'routers': 4}
+    """
+    return {name: _as_values(value) for name, value in _given(met).items()}
+
+
+def _given(met: Mapping[str, Any]) -> dict[str, Any]:
+    """Conditions that differ from the defaults, by the names of the arguments."""
+    given = {name: value for name, value in met.items() if name != "signals"}
+    given |= met["signals"].arguments()
+    return {name: value for name, value in given.items() if value not in _PLAIN}
+
+
+def _as_values(given: Any) -> Any:
+    if isinstance(given, tuple):
+        return [_as_values(each) for each in given]
+    if is_dataclass(given):
+        named = [(each.name, getattr(given, each.name)) for each in fields(given)]
+        return {name: _as_values(value) for name, value in named if value is not None}
+    return given

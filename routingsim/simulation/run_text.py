@@ -11,6 +11,7 @@ from routingsim import display
 from routingsim.formatting import short
 from routingsim.simulation import recovery
 from routingsim.simulation.arrival_notes import seconds
+from routingsim.simulation.conditions import as_plain
 from routingsim.simulation.remarks import whose_agents
 from routingsim.simulation.run_record import RunRecord
 from routingsim.simulation.run_summary import (
@@ -53,6 +54,7 @@ def as_dict(run: RunRecord, summary: pd.DataFrame) -> dict[str, Any]:
             "cv_asked": _none(run.asked[1]),
             "span": run.span,
         },
+        "conditions": as_plain(run.conditions),
         "window": {"begin": begin, "end": end, "warm_up": run.warm_up},
         "stability": verdict(run.stability),
         "recorded": run.basis.kind,

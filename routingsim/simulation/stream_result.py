@@ -18,10 +18,12 @@ from routingsim.errors import SimulationError, did_you_mean
 from routingsim.policies.kernel import STATUS_NAMES
 from routingsim.policies.policy import Policy
 from routingsim.simulation.changes import Change
+from routingsim.simulation.conditions import as_plain
 from routingsim.simulation.faults import Hedge, Outage, Retries
 from routingsim.simulation.in_time import InTime, Objective, as_dict, in_words
 from routingsim.simulation.quantile_sketch import ERROR
 from routingsim.simulation.run_intervals import INTERVALS, MEANS
+from routingsim.simulation.run_record import CONDITIONS
 from routingsim.simulation.run_summary import quality_columns
 from routingsim.simulation.run_text import (
     arrivals_met,
@@ -337,6 +339,7 @@ class StreamedReplay(ByValue):
         return {
             "policy": self.policy.name,
             "arrivals": {"process": self.arrivals, **arrivals, "span": self.span},
+            "conditions": as_plain({name: getattr(self, name) for name in CONDITIONS}),
             "window": window,
             "stability": verdict(self.stability),
             "recorded": self.recorded,
