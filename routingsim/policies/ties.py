@@ -10,7 +10,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from routingsim.policies.kernel import draw
-from routingsim.policies.ranking import nth_lowest
+from routingsim.policies.ranking import nth_lowest, only_lowest
 
 _HALF = np.uint64(32)
 _PART = 1 << 20  # of the task's draws, those for ties: policies use parts far below
@@ -94,7 +94,7 @@ def is_ranked(pool):
 def choose_ranked(task, pool):
     """The lowest agent of the ranking, of equals each with the same chance."""
     ties = int(pool.ranking[1])
-    return nth_lowest(pool.ranking, which(task, ties) if ties > 1 else 0)
+    return nth_lowest(pool.ranking, which(task, ties)) if ties > 1 else only_lowest(pool.ranking)
 
 
 @register_jitable

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from routingsim.policies.kernel import FAILED
-from routingsim.policies.ranking import BY_LATENCY, BY_LOAD
+from routingsim.policies.ranking import BY_LATENCY, BY_LOAD, of_children
 from routingsim.simulation.calls import NONE, copy_of
 from routingsim.simulation.compiling import called
 from routingsim.simulation.events import (
@@ -47,12 +47,7 @@ def rank_agent(s, a):
         if k == 0:
             break
         k = (k - 1) >> 2
-        lowest, ties = math.inf, 0.0
-        for child in range(8 * k + 2, 8 * k + 10, 2):
-            if tree[child] < lowest:
-                lowest, ties = tree[child], tree[child + 1]
-            elif tree[child] == lowest:
-                ties += tree[child + 1]
+        lowest, ties = of_children(tree, k)
 
 
 @called

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from routingsim.policies.ranking import BY_MEMORY, first_leaf, nth_lowest, ranking_size
+from routingsim.policies.ranking import BY_MEMORY, first_leaf, nth_lowest, only_lowest, ranking_size
 from routingsim.simulation import availability
 from routingsim.simulation.events import COUNTERS, LEAF, RANKS
 
@@ -35,6 +35,8 @@ def test_the_lowest_are_found_in_their_order(agents: int, seed: int) -> None:
         best = np.flatnonzero(state.up & (offered == offered.min()))
         assert state.ranking[:2].tolist() == [offered.min(), best.size]
         assert [nth_lowest(state.ranking, n) for n in range(best.size)] == best.tolist()
+        if best.size == 1:
+            assert only_lowest(state.ranking) == best[0]
 
 
 def test_what_is_not_lowest_changes_the_nodes_up_to_a_lower_one() -> None:
