@@ -13,7 +13,8 @@ Systems, each written out for every simulator that can express it:
 Then the features that providers need, in the simple system, and what a task costs by the size of
 the pool and the policy: with load 0.8 at every size, so that calls under way grow with the pool
 (52,000 at 10,000 agents), and with those of 10 agents at every size. These two tables are of
-processor time and have a mean service time, price and quality for each agent.
+processor time and have a mean service time, price and quality for each agent. An agent gets 50
+tasks or more where all are used, eight service times: in less, the load would not be reached.
 
 Every run draws its own random numbers; arrival times and texts' scores are made
 before the clock starts, for all alike. All take turns in one process; given are
@@ -337,9 +338,10 @@ def sizes(tasks: int, times: int) -> None:
                     tuple(msgspec.structs.replace(equal, id=f"a{k}") for k in range(size))
                 )
                 served = 1 if name == "static:a0" else size if grows else 10
-                work = workload(tasks, 1, LOAD * SLOTS * served)
+                many_tasks = max(tasks, 50 * served)
+                work = workload(many_tasks, 1, LOAD * SLOTS * served)
                 work = work._replace(
-                    row=np.zeros(tasks, np.int32),
+                    row=np.zeros(many_tasks, np.int32),
                     service=np.ones((1, size)),
                     cost=np.full((1, size), 0.01),
                     quality=np.full((1, size), np.nan),
