@@ -213,8 +213,8 @@ def estimate(
     bounds : tuple of float, optional
         The least and the largest possible outcome, (0, 1) for a quality: intervals then
         allow for failures too rare to have been seen, and hold what is possible alone; one
-        that holds more than half of that is not shown. Without bounds, as for costs, skewed
-        outcomes need a log twenty times as large before it answers.
+        that holds more than half of that is not shown. Without a largest one, as for costs,
+        which are (0, inf), skewed outcomes need a log twenty times as large before it answers.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def estimate(
     predicted = cross_predict(features, log.fold, log.chosen, outcomes, agents)[served]
     chosen, weights = log.chosen[served], _weights(log, outcomes)
     rest = residuals_of(outcomes[served], predicted, chosen)
-    skewed = bounds is None and abs(rest.skewness) > _SKEWED
+    skewed = not span_of(bounds) and abs(rest.skewness) > _SKEWED
     enough = ENOUGH_SKEWED if skewed else ENOUGH
     beside = balance(Features(features[served], log.features.names))
     even = _evenly_missing(chosen, weights.known, agents)

@@ -124,7 +124,7 @@ def log_estimates(
         np.where(chosen >= 0, outcome[np.arange(len(corpus)), chosen], np.nan),
         {name: probabilities(each) for name, each in times.items()},
         higher_is_better=field == "quality",
-        bounds=(0.0, 1.0) if field == "quality" else None,
+        bounds=(0.0, 1.0 if field == "quality" else math.inf),
     )
 
 

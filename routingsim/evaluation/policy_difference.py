@@ -22,6 +22,7 @@ from routingsim.evaluation.policy_value import (
     degrees_of,
     least_half_width,
     mean_square,
+    nothing_said,
     p_value,
     possible,
     quantile,
@@ -122,8 +123,8 @@ def policy_differences(
     }
     least = _least_p_values([gap for gap in gaps.values() if gap.error > 0])
     alpha = float(np.quantile(least, 1 - level)) if least.size else 1 - level
-    bounded, span = bounds is not None, span_of(bounds)
-    between = (-span, span) if bounded else None
+    span = span_of(bounds)
+    bounded, between = span > 0, (-span, span) if span else None
     found = {}
     for pair in pairs:
         one, other = sides[pair[0]].support, sides[pair[1]].support
@@ -146,6 +147,10 @@ def policy_differences(
                     f"{gap.planned:,.0f} tasks; an answer needs {enough:,.0f}",
                 )
         interval = possible(value, half_width, level, between)
+        if gap and between and gap.error and (why := nothing_said(interval, between)):
+            verdict, reasons = "cannot", (why, *reasons)
+            error = degrees = p = math.nan
+            interval = Interval(math.nan, math.nan, level)
         found[pair] = PolicyDifference(
             first=pair[0],
             second=pair[1],

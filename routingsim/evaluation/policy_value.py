@@ -42,7 +42,7 @@ from routingsim.formatting import short
 from routingsim.simulation.statistics import Interval
 
 Bounds = tuple[float, float]
-"""The least and the largest possible outcome."""
+"""The least and the largest possible outcome, the latter infinite where there is none."""
 
 _MOST = 0.5  # of what is possible: an estimate whose interval holds more is none
 
@@ -237,10 +237,11 @@ def policy_estimate(
         by_model = float(side.expected.var(ddof=1)) + side.residual * tasks / planned
         variance, degrees = max(variance, by_model), degrees_of(planned)
     value, error = float(side.terms.mean()), math.sqrt(variance / tasks)
-    half_width = quantile(degrees, level, side.skewness, bounded=bounds is not None) * error
-    half_width = max(half_width, least_half_width(span_of(bounds), planned, level))
+    span = span_of(bounds)
+    half_width = quantile(degrees, level, side.skewness, bounded=span > 0) * error
+    half_width = max(half_width, least_half_width(span, planned, level))
     interval = possible(value, half_width, level, bounds)
-    if bounds and not side.support.repeats and (why := _nothing_said(interval, bounds)):
+    if bounds and not side.support.repeats and (why := nothing_said(interval, bounds)):
         reasons = (why, *side.support.reasons)
         return _none(name, replace(side.support, verdict="cannot", reasons=reasons), level)
     return PolicyEstimate(name, interval.mean, error, degrees, interval, side.support, half_width)
@@ -253,8 +254,8 @@ def _none(name: str, support: Support, level: float) -> PolicyEstimate:
 
 
 def span_of(bounds: Bounds | None) -> float:
-    """How far outcomes may be apart; 0 without bounds."""
-    return bounds[1] - bounds[0] if bounds else 0.0
+    """How far outcomes may be apart; 0 without two bounds."""
+    return bounds[1] - bounds[0] if bounds and math.isfinite(bounds[1]) else 0.0
 
 
 def possible(value: float, half_width: float, level: float, bounds: Bounds | None) -> Interval:
@@ -270,12 +271,12 @@ def possible(value: float, half_width: float, level: float, bounds: Bounds | Non
     return Interval(mean, (high - low) / 2, level, (high + low) / 2 - mean)
 
 
-def _nothing_said(interval: Interval, bounds: Bounds) -> str:
+def nothing_said(interval: Interval, bounds: Bounds) -> str:
     """Why what is left of an interval says nothing; "" where it does say something."""
-    of = f"what is possible ({short(bounds[0])} to {short(bounds[1])})"
-    if interval.high <= interval.low:
+    span, of = span_of(bounds), f"what is possible ({short(bounds[0])} to {short(bounds[1])})"
+    if span and interval.high <= interval.low:
         return f"what the log's choices add up to is beyond {of}"
-    if interval.half_width > _MOST * span_of(bounds) / 2:
+    if span and interval.half_width > _MOST * span / 2:
         ends = " to ".join(short(end, 2) for end in (interval.low, interval.high))
         return f"its interval, {ends}, is more than half of {of}"
     return ""

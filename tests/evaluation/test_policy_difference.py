@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from routingsim.evaluation.choice_log import ChoiceLog, choice_log
 from routingsim.evaluation.estimate import estimate
 from routingsim.evaluation.outcome_model import Features, cross_predict
-from routingsim.evaluation.policy_value import Residuals, quantile, residuals_of, skewness_of
+from routingsim.evaluation.policy_difference import policy_differences
+from routingsim.evaluation.policy_value import Residuals, Side, quantile, residuals_of, skewness_of
+from routingsim.evaluation.support import Support, Weights
 
 DrawLog = Callable[..., tuple[ChoiceLog, NDArray, NDArray]]
 
@@ -88,3 +90,26 @@ def test_no_difference_from_a_policy_that_cannot_be_answered() -> None:
     assert math.isnan(one.interval.half_width)
     assert "cannot answer" in str(found)
     assert math.isnan(float(found.to_frame().loc["b", "value"]))  # type: ignore[arg-type]
+
+
+def test_a_difference_that_may_be_nearly_anything_is_not_shown() -> None:
+    tasks = 40
+    support = Support("weak", (), tasks, 0, 20.0, 20.0, 0.0, 0.0, 1.0, 0.1, False, None)
+    none, half = np.zeros(tasks), np.full((tasks, 2), 0.5)
+    chosen = np.arange(tasks) % 2
+    weights = Weights(chosen, np.full(tasks, 0.5), half, np.ones(2), np.ones(tasks, dtype=bool))
+    rest = Residuals(none, none, 0.0)
+    found, sides = {}, {}
+    for spread in (0.5, 4.0):
+        terms = {"x": none, "y": np.where(chosen, spread, -spread) + 0.1}
+        sides = {
+            name: Side(target, support, none, none, terms[name], 0.0, 0.0)
+            for name, target in (("x", np.eye(2)[none.astype(int)]), ("y", half))
+        }
+        found[spread] = policy_differences(sides, weights, rest, 0.95, True, (0.0, 1.0))["x", "y"]
+    assert found[0.5].value == pytest.approx(-0.1)
+    assert found[0.5].verdict == "weak"
+    assert (found[4.0].verdict, math.isnan(found[4.0].value)) == ("cannot", True)
+    assert "is more than half of what is possible (-1 to 1)" in found[4.0].reasons[0]
+    free = policy_differences(sides, weights, rest, 0.95, True)["x", "y"]
+    assert (free.verdict, free.value) == ("weak", pytest.approx(-0.1))

@@ -147,6 +147,8 @@ def side(terms: list[float], planned: float = 2000.0) -> Side:
         ([1.2, 1.4], (0, 1), "p: the log cannot answer this; what the log's choices add up to is "
          "beyond what is possible (0 to 1); heavy"),
         ([1.2, 1.4], None, "p: 1.30 ± 0.20 (estimated, weak; heavy)"),
+        ([0.0, 0.2], (0, math.inf), "p: 0.1 (0 to 0.2965) (estimated, weak; heavy)"),
+        ([9.0, 2.0], (0, math.inf), "p: 5.5 (0 to 12.38) (estimated, weak; heavy)"),
     ],
 )  # fmt: skip
 def test_an_estimate_is_possible_or_not_shown(
