@@ -152,6 +152,13 @@ def _changed(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
+def _interrupt_in(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The interrupt that an error is or came after, as errors of libraries that clean up."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error
+
+
 class _Command(NarrowHelp, TyperCommand):
     """A command whose errors say where to give an option that is a field of agents.
 
@@ -163,12 +170,14 @@ class _Command(NarrowHelp, TyperCommand):
         before = [_changed(path) for path in paths]
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt as stop:
+        except BaseException as error:
+            if (stop := _interrupt_in(error)) is None:
+                raise
             made = [str(p) for p, at in zip(paths, before, strict=True) if _changed(p) != at]
             results = f"only {', '.join(made)} was written" if made else "no result was written"
             again = _AGAIN.get(self.name, "; run it again")
             remark(f"interrupted: {str(stop) or results + again}")
-            raise
+            raise stop from None
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         known = {name for each in self.params for name in (*each.opts, *each.secondary_opts)}

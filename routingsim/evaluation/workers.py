@@ -2,6 +2,7 @@
 
 import functools
 import os
+import signal
 import threading
 import time
 import warnings
@@ -19,6 +20,7 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager, suppress
 from copy import copy
+from multiprocessing import resource_tracker
 from queue import Queue
 from typing import Any
 
@@ -231,7 +233,10 @@ def _is_loky(executor: Any) -> bool:
 
 
 def _end_with(parent: int) -> None:
-    """End this process soon after its parent has died, even killed."""
+    """End this process soon after its parent has died, even killed, and silently by ctrl-C."""
+    with suppress(ValueError):  # a worker that is a thread
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see _uninterrupted
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -239,6 +244,23 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold ctrl-C back, here and in processes that begin: until it is over, and ``_end_with``."""
+    held: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if is_main else 0
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if is_main:
+            signal.signal(signal.SIGINT, handler)
+            if held:
+                signal.raise_signal(signal.SIGINT)
 
 
 class _Renewed:
@@ -254,7 +276,10 @@ class _Renewed:
     def submit(self, *call: Any) -> "Future[Any]":
         if self._pool is None:
             self._pool = self._made()
-        return self._pool.submit(*call)
+        if type(self._pool) is ProcessPoolExecutor:
+            return self._pool.submit(*call)
+        with _uninterrupted():  # it begins processes
+            return self._pool.submit(*call)
 
     def _made(self) -> Any:
         given = self._given
@@ -264,7 +289,10 @@ class _Renewed:
             return ProcessPoolExecutor(self._max_workers, mp_context=context, **like)
         # Loky needs no `if __name__ == "__main__"` in a script.
         from joblib.externals import loky
+        from joblib.externals.loky.backend import resource_tracker as own
 
+        for tracker in (resource_tracker, own):  # beginning, they let signals through
+            tracker.ensure_running()
         return loky.ProcessPoolExecutor(
             self._max_workers, initializer=_end_with, initargs=(os.getpid(),)
         )
