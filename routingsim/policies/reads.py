@@ -32,9 +32,18 @@ def may_read(policy: Policy, field: str) -> bool:
 
 def may_read_load(choose: Kernel, learn: Kernel) -> bool:
     """Whether a policy may read the load of an agent, or what follows from it."""
+    return choose.ranks == BY_LOAD or _may_read(_LOAD, choose, learn)
+
+
+def may_read_wait(choose: Kernel, learn: Kernel) -> bool:
+    """Whether a policy may read the expected wait for an agent."""
+    return _may_read({"wait"}, choose, learn)
+
+
+def _may_read(names: Set[str], choose: Kernel, learn: Kernel) -> bool:
     code = choose.python, learn.python
-    ranked = choose.ranks in (BY_LOAD, BY_LATENCY)
-    return ranked or not _ours(*code) or not _LOAD.isdisjoint(_known(*code))
+    latency = choose.ranks == BY_LATENCY
+    return latency or not _ours(*code) or not _known(*code).isdisjoint(names)
 
 
 def _code_of(policy: Policy) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -166,9 +166,10 @@ def _note(s, a):
     agent = s.agents[a]
     busy, queued = agent.busy, agent.queued
     s.busy[a], s.queued[a] = busy, queued
-    s.wait[a] = 0.0
-    if busy + queued >= agent.slots:
-        s.wait[a] = (queued + 1) * agent.mean_service / agent.slots
+    if s.counters[LOADS] > 1:
+        s.wait[a] = 0.0
+        if busy + queued >= agent.slots:
+            s.wait[a] = (queued + 1) * agent.mean_service / agent.slots
     if agent.shares:
         s.speed[a] = 1.0 / (1.0 + agent.sharing * lesser(busy, agent.slots - 1))
     if s.counters[RANKS]:

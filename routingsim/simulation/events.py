@@ -30,9 +30,9 @@ RANKS, LEAF, MORE, LOADS, FAR, PART_FREE, PARTS_USED, RUNG, RUNGS, COUNTERS = ra
 the first record in the list of free ones, records ever used, agents that are offered, whether
 the first events are there, agents with a context window, the oldest of the news that routers
 still have to hear, how many these are, by what the agents are ranked and where in the ranking the
-first is, whether more tasks are handed over later, and whether policies look at the load; then what
-:mod:`routingsim.simulation.ladder` counts: events that are far off, the first free part of a bucket
-and those ever used, the last bucket moved into the heap, and all."""
+first is, whether more tasks are handed over later, and whether policies look at the load (1), and
+at the wait (2); then what :mod:`routingsim.simulation.ladder` counts: events that are far off, the
+first free part of a bucket and those ever used, the last bucket moved into the heap, and all."""
 
 _NEAR = 256  # a quarter of the events that are in the first cache
 EVENT = np.dtype([("code", np.int64), ("time", np.float64)])

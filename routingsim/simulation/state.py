@@ -22,7 +22,7 @@ from routingsim.policies.ranking import (
     first_leaf,
     ranking_size,
 )
-from routingsim.policies.reads import may_read_load
+from routingsim.policies.reads import may_read_load, may_read_wait
 from routingsim.simulation.cache_lines import memory, records, whole_lines
 from routingsim.simulation.calls import CALL, NONE, PAIR
 from routingsim.simulation.events import (
@@ -435,7 +435,8 @@ def empty_state(
     counters[FREE], counters[UPS] = -1, system.listed.sum()
     counters[BOUNDED] = np.count_nonzero(system.context < math.inf)
     counters[RANKS], counters[LEAF] = ranks, first_leaf(m)
-    counters[LOADS] = may_read_load(choose, learn)
+    if may_read_load(choose, learn):
+        counters[LOADS] = 1 + may_read_wait(choose, learn)
     seen = m if stale else 0
     state = State(
         busy=np.zeros(m, np.int64),

@@ -25,7 +25,7 @@ from routingsim.policies.kernel import (
     no_learning,
 )
 from routingsim.policies.policy import make_policy
-from routingsim.policies.reads import may_read_load
+from routingsim.policies.reads import may_read_load, may_read_wait
 from routingsim.simulation import engine, state
 from routingsim.simulation.faults import Outage
 from routingsim.simulation.service import system
@@ -532,6 +532,7 @@ def test_the_load_is_shown_only_to_policies_that_look(
     pool = eight_agents()
     policy, agents = make_policy(pool, name), system(pool, [Outage("a1", 2.0, 5.0)])
     assert may_read_load(policy.choose, policy.learn) is LOOKING[name]
+    assert may_read_wait(policy.choose, policy.learn) is (name == "shortest-wait")
     rng = np.random.default_rng(seed)
     work = workload(np.cumsum(rng.exponential(0.1, 300)), 8)
     logs = []
@@ -540,7 +541,8 @@ def test_the_load_is_shown_only_to_policies_that_look(
         for _ in range(2):
             run = policy.choose, policy.learn, policy.memory.copy(), seed
             logs.append(engine.run(work, agents, Rules(2, 0.0, 1.0, 1, 0, 0.0, 0), *run))
-            monkeypatch.setattr(state, "may_read_load", lambda choose, learn: True)
+            for looks in ("may_read_load", "may_read_wait"):
+                monkeypatch.setattr(state, looks, lambda choose, learn: True)
         monkeypatch.undo()
     for other in logs[1:]:
         np.testing.assert_array_equal(logs[0].agent, other.agent)
@@ -549,6 +551,7 @@ def test_the_load_is_shown_only_to_policies_that_look(
 
 def test_a_policy_of_a_user_is_shown_the_load() -> None:
     assert may_read_load(watching, no_learning)
+    assert may_read_wait(watching, no_learning)
 
 
 @pytest.mark.slow
