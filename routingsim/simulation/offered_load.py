@@ -193,7 +193,7 @@ def offered_load(run: Run) -> OfferedLoad:
     begin, end, agents = float(work.arrived[0]), float(work.arrived[-1]), len(pool)
     sent = sent_work(run)
     agent, arrived, calls = sent.agent, sent.arrived, sent.calls
-    service, mean, limited = sent.service, sent.mean, sent.limited
+    service, mean, limited = sent.service, sent.mean, sent.limited & (calls > 0)
     cells = int(np.clip(agent.size // _TASKS, _FEWEST, _CELLS))
     up = _up(np.linspace(begin, end, cells + 1), pool, run.outages)
     slots, limit = pool.column("concurrency"), _limits(pool, calls)
@@ -205,7 +205,7 @@ def offered_load(run: Run) -> OfferedLoad:
     above, last = np.zeros(agents), np.zeros(agents)
     starts, came = in_cells(agent, arrived, sent.seconds, (begin, end), (agents, cells))
     if limited.any():
-        came[limited] = (starts * 60.0 / limit[:, None])[limited]
+        came[limited] = starts[limited] * 60.0 / limit[limited, None]
     for a in np.flatnonzero(calls):
         unit = 60.0 / limit[a] if limited[a] else service[a]
         rate = 1.0 if limited[a] else float(slots[a])

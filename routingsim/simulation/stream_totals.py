@@ -19,8 +19,10 @@ from routingsim.simulation.recorded import Basis, basis_of_block
 from routingsim.simulation.run_record import RunRecord
 from routingsim.simulation.run_summary import first_tokens, with_share
 from routingsim.simulation.stability import Stability, cells_of, over_parts, queue_steps
+from routingsim.simulation.state import Log
 from routingsim.simulation.stream_batches import Batches
 from routingsim.simulation.stream_groups import Groups, Tasks, over
+from routingsim.simulation.sums import busy_in
 from routingsim.simulation.tenants import HIGHEST_PRIORITY, jain
 
 _WINDOWS = 240  # in which arrivals are counted
@@ -101,6 +103,7 @@ class Totals:
         self.kind = self.cost_kind = "none"
         self.common = 0
         self._hedges, self._ended = False, -math.inf
+        self._held: tuple[NDArray[Any], ...] = (np.zeros(0, np.int16), np.zeros(0), np.zeros(0))
 
     def add(self, block: BlockRecord) -> None:
         """Add a block of tasks."""
@@ -111,6 +114,7 @@ class Totals:
         self._ended = max(self._ended, float(log.finished.max()))
         self._agents.add(tasks, agent, seconds=self._hedges)
         self._agents.sums["busy"] += block.busy_seconds
+        self._keep_held(log)
         served, took = log.status <= FAILED, log.finished - log.left
         self._agents.count("served", agent[served])
         self._agents.count("took", agent[served], took[served])
@@ -129,6 +133,13 @@ class Totals:
         entered, edges = log.left - log.wait, self._edges
         self._queued += queue_steps(entered, log.left, self._queued.size, edges[0], edges[-1])
         self._verdicts.append((block.stability, block.span))
+
+    def _keep_held(self, log: Log) -> None:
+        """Keep the slots that are held beyond the last end so far: agent, begin and end (s)."""
+        new = (each[: log.holds[0]] for each in (log.held_agent, log.held_from, log.held_until))
+        agent, begin, end = map(np.concatenate, zip(self._held, new, strict=True))
+        late = end > self._ended
+        self._held = agent[late], begin[late], end[late]
 
     def _count_in_time(self, tally: Tally, block: BlockRecord) -> None:
         found = answers(block)
@@ -167,7 +178,11 @@ class Totals:
     def finish(self) -> None:
         """All blocks have been added."""
         self._close()
-        self.last_end = self._ended if math.isinf(self._until) else self._until
+        if math.isinf(self._until):
+            self.last_end = self._ended
+            after = (self._ended, math.inf)
+            agent, begin, end = self._held
+            self._agents.sums["busy"] -= busy_in(agent, begin, end, after, len(self.pool))
 
     @property
     def length(self) -> float:

@@ -186,6 +186,13 @@ def test_statuses_that_can_occur_are_in_the_summary() -> None:
     assert not {"rejected", "too_long"} & set(plain.summary())
 
 
+def test_an_agent_of_a_limited_account_may_have_no_calls() -> None:
+    both = {"account": "x", "requests_per_minute": 60, "concurrency": 2}
+    pool = rs.AgentPool((agent("a", **both), agent("b", **both)))
+    result = rs.replay(None, pool, "static:a", arrivals="deterministic:1", tasks=61)
+    assert result.stability.offered == pytest.approx({"a": 61 / 60, "b": 0.0})
+
+
 def test_an_outage_of_an_account_is_of_all_its_agents() -> None:
     pool = rs.AgentPool((agent("a", account="x"), agent("b"), agent("c", account="x")))
     result = rs.replay(

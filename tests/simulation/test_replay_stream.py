@@ -275,6 +275,18 @@ def test_service_by_tokens_and_shared_speed_are_the_same(folder: Path, tmp_path:
     )
 
 
+def test_slots_held_after_the_last_answer_are_not_counted(folder: Path) -> None:
+    """Calls of 10 s are cut off after 1 s, and the slot of the last is held for 9 s more."""
+    given: dict[str, Any] = {"service": "deterministic", "timeout": 1.0, "cut_off": "holds"}
+    pool = rs.AgentPool((agent("a", latency=10.0, **given, concurrency=2000),))
+    whole = rs.replay(rs.load_corpus(folder), pool, "static:a")
+    found = rs.replay_stream(rs.stream_corpus(folder), pool, "static:a")
+    end = float(whole.log.finished.max())
+    seconds = np.minimum(10.0, end - whole.work.arrived).sum()
+    for each in (whole, found):
+        assert each.overall["utilisation"] == pytest.approx(seconds / (2000 * end))
+
+
 @pytest.mark.slow
 def test_a_folder_gets_a_file_for_every_million_tasks_of_a_policy(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
