@@ -16,8 +16,9 @@ PAGE = Path(__file__).resolve().parent / "policies.md"
 WHEN = {
     "blend": (
         "Where you have recorded qualities and want tasks in the best order: slower than ridge, "
-        "and its APGR was at least as high on the corpora that we tried. To have the best single "
-        "agent's quality for less: `blend:cost_share=0.4` ([measured](findings.md)).",
+        "and its APGR was never shown to be lower on the corpora that we tried. For a quality that "
+        "could not be told from the best single agent's, for less: `blend:cost_share=0.4` "
+        "([measured](findings.md)).",
         "",
     ),
     "cascade": (
