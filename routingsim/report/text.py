@@ -220,12 +220,15 @@ def compared(experiment: Experiment, position: int) -> str:
     ours, theirs = one.figure("cost").mean, base.figure("cost").mean
     cost = at.difference("cost", one)
     theirs = at.centre("cost", base) if cost is not None else theirs
+    known = cost is None or not math.isnan(cost.mean)
     if cost is None:
         said = f"{one.name} {compare_costs(ours, theirs, base.name)}"
+    elif not known:
+        said = f"{one.name} has a cost that cannot be compared with that of {base.name}"
     else:  # the middle of further runs is not the one run shown
         ours = theirs + cost.mean if math.isfinite(cost.mean) else ours
         said = f"{one.name} {cost_difference(ours, theirs, base.name, cost)}"
-    if how := _how(one, base, "cost"):
+    if known and (how := _how(one, base, "cost")):
         said = f"{said[:-1]}{how})" if said.endswith(")") else f"{said} ({how[2:]})"
     quality = at.difference("quality_all", one) if at.recorded else None
     if quality is not None and math.isnan(quality.mean):
