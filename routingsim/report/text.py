@@ -196,12 +196,20 @@ def _answered(at: Comparison) -> str:
 
 def endings(entry: Entry) -> str:
     """How the tasks ended: ``97 % of the tasks were answered and 3 % failed``."""
-    words = {"failed": "failed", "timed_out": "timed out waiting", "shed": "met a full queue"}
     said = [f"{percent(entry.mean('answered'))} of the tasks were answered"]
     for ending, tasks in entry.lost.items():
         if tasks:
-            said.append(f"{percent(tasks / entry.count)} {words[ending]}")
+            said.append(f"{percent(tasks / entry.count)} {_ENDINGS[ending]}")
     return joined(said)
+
+
+_ENDINGS = {
+    "failed": "failed",
+    "timed_out": "timed out",
+    "shed": "met a full queue",
+    "rejected": "were rejected over a limit",
+    "too_long": "were too long for their agent",
+}
 
 
 def compared(experiment: Experiment, position: int) -> str:

@@ -12,6 +12,7 @@ import pytest
 from routingsim.agents import Agent, AgentPool
 from routingsim.evaluation.policy_value import PolicyEstimate
 from routingsim.evaluation.support import Support, SupportVerdict
+from routingsim.policies.kernel import FAILED, STATUS_NAMES
 from routingsim.report.figures import Comparison, Entry, Experiment, TaskFigures
 from routingsim.report.palette import policy_styles
 from routingsim.report.text import (
@@ -177,7 +178,7 @@ def test_each_load_is_named() -> None:
          "The other policies answered every task. Waits and latencies are those of answered "
          "tasks only."),
         ([entry("a", answered=0.5, lost={"failed": 0, "timed_out": 100, "shed": 0})],
-         "Under a 50 % of the tasks were answered and 50 % timed out waiting. Waits and "
+         "Under a 50 % of the tasks were answered and 50 % timed out. Waits and "
          "latencies are those of answered tasks only."),
         ([entry("a", answered=0.5), entry("b", answered=0.9)],
          "Under a 50 % of the tasks were answered. Under b 90 % of the tasks were answered. "
@@ -204,6 +205,11 @@ def test_endings_of_all_tasks() -> None:
     )
     assert endings(entry("a", answered=0.0, lost={"failed": 200})) == (
         "0 % of the tasks were answered and 100 % failed"
+    )
+    every = dict.fromkeys(STATUS_NAMES[FAILED:], 20)
+    assert endings(entry("a", answered=0.5, lost=every)) == (
+        "50 % of the tasks were answered, 10 % failed, 10 % timed out, 10 % met a full queue, 10 % "
+        "were rejected over a limit and 10 % were too long for their agent"
     )
 
 
