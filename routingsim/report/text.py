@@ -200,7 +200,7 @@ def endings(entry: Entry) -> str:
     for ending, tasks in entry.lost.items():
         if tasks:
             said.append(f"{percent(tasks / entry.count)} {_ENDINGS[ending]}")
-    return joined(said)
+    return joined(said, len(said))
 
 
 _ENDINGS = {
