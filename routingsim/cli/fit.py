@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import Annotated, Any
 
-from routingsim.cli.console import out, remark, write_json
+from routingsim.cli.console import print_said, remark, write_json
 from routingsim.cli.inputs import FaultyInputs
 from routingsim.cli.log_options import ConcurrencyOption, CostOption, LogArgument, by_agent
 from routingsim.cli.options import JsonOption, MapOption, load_option, option, spread
@@ -68,9 +68,9 @@ def fit(
         write_json("fit", {"log": log, **pool.to_dict(), "fits": said, "arrivals": shape}, json_to)
     if json_to != Path("-"):
         for agent, fit in fits.items():
-            out.print(f"{agent}: {fit}", highlight=False, markup=False, soft_wrap=True)
+            print_said(f"{agent}: {fit}")
         if arrivals is not None:
-            out.print(f"arrivals: {arrivals}", highlight=False, markup=False, soft_wrap=True)
+            print_said(f"arrivals: {arrivals}")
     remark(f"agents: {output}", style="")
 
 

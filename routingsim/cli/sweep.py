@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from routingsim.cli.console import out, print_frame, remark, write_json
+from routingsim.cli.console import print_frame, print_said, remark, write_json
 from routingsim.cli.options import JsonOption, ReportOption, Workers, spread, write_page
 from routingsim.cli.outputs import TABLE, file_option
 
@@ -60,7 +60,7 @@ def sweep(
     if json_to is not None:
         write_json("sweep", found.to_dict(), json_to)
     if json_to != Path("-"):
-        out.print(str(found), highlight=False, markup=False, soft_wrap=True)
+        print_said(str(found))
         if found.has_figures:
             _print_best(found)
     for row in failed.to_dict("records"):
