@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from routingsim.formatting import duration, joined, number, percent, usd
-from routingsim.report.figures import Comparison
+from routingsim.report.figures import Comparison, Entry, timed
 from routingsim.report.plot_data import Shown, time_unit, waiting
 from routingsim.report.text import quality_in_words
 from routingsim.simulation.result import ReplayResult
@@ -90,8 +90,15 @@ def loads_in_words(comparisons: Sequence[Comparison], metric: str) -> str:
     """What :func:`routingsim.report.study_plots.draw_load` shows: the lowest and highest load."""
     parts = []
     for position, entry in enumerate(comparisons[0].entries):
-        ends = [at.entries[position].mean(metric) for at in (comparisons[0], comparisons[-1])]
-        if not any(math.isnan(mean) for mean in ends):
-            shown = ["without bound" if math.isinf(mean) else number(mean) for mean in ends]
+        ends = [at.entries[position] for at in (comparisons[0], comparisons[-1])]
+        if not any(math.isnan(end.mean(metric)) for end in ends):
+            shown = [_at_load(end, metric) for end in ends]
             parts.append(f"{entry.name} {' to '.join(shown)}")
     return f"{'; '.join(parts)}." if parts else "Nothing recorded."
+
+
+def _at_load(entry: Entry, metric: str) -> str:
+    if timed(metric) and entry.overloaded:
+        return "above capacity"
+    mean = entry.mean(metric)
+    return "without bound" if math.isinf(mean) else number(mean)

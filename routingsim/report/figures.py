@@ -72,6 +72,11 @@ METRICS: Mapping[str, Column] = {
 """How each metric is called in tables and on axes, and in which unit."""
 
 
+def timed(metric: str) -> bool:
+    """Whether a metric is a time of tasks, which says nothing where a backlog outlasts the run."""
+    return metric.startswith(("latency", "wait", "first_token"))
+
+
 def column_of(entries: Sequence["Entry"], metric: str) -> Column:
     """A metric's column, called estimated where it is."""
     column = METRICS[metric]

@@ -26,7 +26,7 @@ from routingsim.report.document import (
     table,
 )
 from routingsim.report.estimates import advice_section, estimates_section
-from routingsim.report.figures import Comparison, Entry, Experiment, column_of
+from routingsim.report.figures import Comparison, Entry, Experiment, column_of, timed
 from routingsim.report.frontier import draw_frontier, frontier_height
 from routingsim.report.glossary import Explained
 from routingsim.report.text import quality_of, stability, summary, warnings
@@ -134,8 +134,9 @@ def interval_column(entries: Sequence[Entry], metric: str) -> Cells:
 
     Times of an overloaded run are left out: they say only how long the run was.
     """
-    timed = metric.startswith(("latency", "wait", "first_token"))
-    shown = (None if timed and entry.overloaded else entry.shown(metric) for entry in entries)
+    shown = (
+        None if timed(metric) and entry.overloaded else entry.shown(metric) for entry in entries
+    )
     pairs = [(None, None) if each is None else each.parts for each in shown]
     return replace(column_of(entries, metric), kind="interval"), pairs
 

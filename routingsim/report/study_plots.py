@@ -29,7 +29,7 @@ from routingsim.report.axes import (
     log_axis,
     with_legend,
 )
-from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_study
+from routingsim.report.figures import METRICS, Comparison, Entry, axis_label, of_study, timed
 from routingsim.report.palette import policy_styles
 from routingsim.simulation.statistics import Interval
 
@@ -101,7 +101,7 @@ def draw_load(
     check_intervals(intervals)
     ax = axes_or_new(ax, legend_space(comparisons[0]))
     loads, keys, seen = _loads(ax, [at.load or 0.0 for at in comparisons]), [], []
-    timed, left_out = metric.startswith(("latency", "wait", "first_token")), 0
+    left_out = 0
     label = axis_label(metric, comparisons[0].entries)
     scale = 100.0 if METRICS[metric].unit == "%" else 1.0
     for position, entry in enumerate(comparisons[0].entries):
@@ -109,7 +109,7 @@ def draw_load(
             [at.entries[position].shown(metric) for at in comparisons]
         )
         means[np.isinf(means)] = np.nan
-        if timed:  # such times say only how long the run was
+        if timed(metric):  # such times say only how long the run was
             lasting = [at.entries[position].overloaded for at in comparisons]
             left_out += int(np.count_nonzero(np.isfinite(means[lasting])))
             means[lasting] = low[lasting] = high[lasting] = np.nan

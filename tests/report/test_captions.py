@@ -1,6 +1,7 @@
 """Plots in words: the right agent, and figures by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,5 +102,9 @@ def test_loads() -> None:
     assert loads_in_words([low, high], "quality") == "a 0.500 to 0.600; b 0.250 to without bound."
     assert loads_in_words([low, high], "cost") == "a 2.00 to 3.00; b 1.00 to 1.00; c 100 to 100."
     assert loads_in_words([low, high], "latency_p95") == "a 3.00 to 4.00; c 1.00 to 1.00."
+    over = at(0.8, b=(0.25, 0.001, 400.0))
+    low = at(0.2, b=(0.25, 0.001, 9.0))
+    low = replace(low, entries=(replace(low.entries[0], verdict="steady"),))
+    assert loads_in_words([low, over], "latency_p95") == "b 9.00 to above capacity."
     nothing = at(0.2, a=(math.nan, math.nan, math.nan))
     assert loads_in_words([nothing, nothing], "quality") == "Nothing recorded."
