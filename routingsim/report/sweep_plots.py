@@ -75,13 +75,13 @@ def plot_sweep(
             linewidth=1.2,
             elinewidth=0.8,
         )
-        keys.append(line.lines[0])
+        if drawn[metric].notna().to_numpy().any():
+            line.lines[0].set_label(drawable(names[k]) if names else "")
+            keys.append(line.lines[0])
     if not numbers:
         ax.set_xticks(list(places.values()), [drawable(str(v), 14) for v in places])
     elif frame[over].min() > 0 and frame[over].max() >= 30 * frame[over].min():
         log_axis(ax, "x")
-    for key, name in zip(keys, names, strict=False):
-        key.set_label(drawable(name))
     empty = "" if frame[metric].notna().any() else "no cell has a figure for it"
     below = over if empty else over + _left_out(frame, metric)
     label = f"{metric.replace('_', ' ')}{_unit(metric)}"
@@ -136,7 +136,7 @@ def plot_trade_off(
             elinewidth=0.5,
             alpha=0.8,
         )
-        if names:
+        if names and part[[x, y]].notna().all(axis=1).to_numpy().any():
             marks.lines[0].set_label(drawable(names[k]))
             keys.append(marks.lines[0])
     both = (frame[x].notna() & frame[y].notna()).any()

@@ -350,7 +350,13 @@ def _all(found: Sweep, frame: Any) -> list[Section]:
 
 def _run(found: Sweep, command: str | None) -> Section:
     fixed = found.plan.fixed
+    same = {name: getattr(fixed, name) for name in ("policy", "arrivals", "load", "rate")}
     facts = [
+        *(
+            (upper_first(name), display.parameter(shown(value)))
+            for name, value in same.items()
+            if value is not None and name not in found.varied
+        ),
         ("Replications", f"{fixed.replications:,}"),
         ("Tasks of a run", "all" if fixed.tasks is None else f"{fixed.tasks:,}"),
         ("Seed", str(fixed.seed)),

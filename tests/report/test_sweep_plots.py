@@ -78,3 +78,17 @@ def test_what_was_not_varied_or_is_no_metric() -> None:
         sweep.plot(over="loads")
     with pytest.raises(SimulationError, match=r"^no metric 'price'"):
         sweep.plot_trade_off("price")
+
+
+def test_each_policy_has_a_colour_and_a_name_and_cells_without_a_figure_are_counted() -> None:
+    names = ["threshold", "cheapest", "fastest", "random", "round-robin", "least-loaded", "utility"]
+    found = made({"policy": names, "load": [0.2, 0.4]})
+    for key in found.plan.keys[6:8]:  # both of random
+        found.rows[key]["latency_mean"] = np.nan  # type: ignore[index]
+    for ax in (found.plot(), found.plot_trade_off("cost", "latency_mean")):
+        legend = ax.get_legend()
+        assert legend is not None
+        assert [t.get_text() for t in legend.get_texts()] == sorted({*names} - {"random"})
+        lines = [line for line in legend.get_lines() if line.get_marker() != "None"]
+        assert len({line.get_color() for line in lines}) == 6
+        assert ax.get_xlabel().endswith("\nleft out: 2 of 14 cells, without a figure")
