@@ -481,9 +481,10 @@ class _Simulation:
         if self.waits(a) and self.first_in_line[self.system.account[a]] in queue:
             return self.first_in_line[self.system.account[a]] or 0
         if order == PRIORITY:
-            return min(queue, key=lambda k: (self.priority(k // 2), self.calls[k].sent, k))
+            return min(queue, key=lambda k: self.priority(k // 2))  # of equal ones, that sent first
         if order == FAIR:
-            return min(queue, key=lambda k: (self.tag(a, k), self.calls[k].sent, k))
+            first = {self.tenant(k // 2): k for k in reversed(queue)}
+            return min(first.values(), key=lambda k: (self.tag(a, k), self.calls[k].sent, k))
         return queue[0]
 
     def priority(self, i: int) -> int:
