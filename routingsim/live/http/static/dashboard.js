@@ -204,7 +204,7 @@ function tick() {
 function drawCharts() {
   const data = { ...series.window(clock(), seconds, seconds / BUCKETS, begun.at(-1)), marks: begun };
   const { all } = data;
-  const isMeasured = all.ended > 0;
+  const isMeasured = data.buckets.some(({ ended }) => ended);
   if (isMeasured !== measured) showMeasured(isMeasured);
   usage.update(data);
   latency.update(data);

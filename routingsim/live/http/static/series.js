@@ -87,6 +87,7 @@ export function createSeries() {
         bucket.known = bucket.length * 2 >= width; // a bucket just begun has too few seconds
         buckets.push(bucket);
       }
+      if (!begun) all.queued = all.waited = []; // the second of `since` is not over
       return { buckets, all, end, width, seconds };
     },
   };
