@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -261,21 +262,27 @@ def print_estimates(found: "Estimates", field: str) -> None:
     """Print the estimates of a log with one answer a task, and differences from the first."""
     from routingsim.evaluation.partial import advice, reasons, said, verdict_of
 
+    costs = field == "cost"
+    unit, scale = (" in USD per 1,000 tasks", 1000.0) if costs else ("", 1.0)
     of = f"all {found.tasks:,}"
     if found.unserved:
         of = f"{found.tasks:,} of {found.tasks + found.unserved:,}"
     out.print()
     out.print(
-        f"[bold]{field} over {of} tasks, estimated[/] from a log with one answer a task (95 % "
-        "intervals):",
+        f"[bold]{field}{unit} over {of} tasks, estimated[/] from a log with one answer a task "
+        "(95 % intervals):",
         highlight=False,
     )
-    rows = [(one_line(name), one_line(said(found, name))) for name in found.policies]
+    rows = [
+        (one_line(name), one_line(said(found, name, "cost" if costs else "quality")))
+        for name in found.policies
+    ]
     print_table(("policy", "estimate"), rows, words=("policy", "estimate"))
     first = next(iter(found.policies))
     for pair in found.differences.values():
         if pair.first == first:
-            out.print(str(pair), highlight=False, markup=False)
+            shown = replace(pair, interval=pair.interval.scaled(scale))
+            out.print(str(shown), highlight=False, markup=False)
     many = (
         "task that no one agent served is"
         if found.unserved == 1

@@ -4,10 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from routingsim.cli import console
+from routingsim.evaluation.choice_log import choice_log
+from routingsim.evaluation.estimate import estimate
+from routingsim.evaluation.outcome_model import Features
 
 from .running import invoke
 
@@ -123,3 +127,21 @@ def test_a_name_is_folded_where_nothing_can_be_left_out(
         "gemini-2.5-  0.03586",
         "flash",
     ]
+
+
+def test_estimated_costs_are_of_1000_tasks(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = np.arange(400) % 2
+    log = choice_log(
+        chosen,
+        ["a", "b"],
+        propensity=np.full((400, 2), 0.5),
+        features=Features(np.zeros((400, 0)), ()),
+        fold=np.arange(400) % 5,
+    )
+    cost = np.where(chosen, 0.004, 0.002) + 0.0005 * (np.arange(400) % 4 < 2)
+    each = {"a": np.zeros(400, int), "b": np.ones(400, int)}
+    console.print_estimates(estimate(log, cost, each, higher_is_better=False), "cost")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "cost in USD per 1,000 tasks over all 400 tasks, estimated" in said
+    assert re.search(r"a USD 2\.2\d+ ± 0\.0\d+ per 1,000 tasks \(estimated, answered\)", said)
+    assert re.search(r"a against b: -2\.0\d+ ± 0\.0\d+ \(better; estimated, answered\)", said)
