@@ -143,7 +143,10 @@ def load_policy(pool: AgentPool, path: str | os.PathLike[str]) -> Policy:
             with archive.open(_MEMORY) as member:
                 memory = _read(path, member, policy, len(pool), about.format)
     except FileNotFoundError:
-        raise PolicyError(f"{path}: no such file; save_policy() writes one") from None
+        raise PolicyError(
+            f"{path}: no such file; `routingsim train` writes one, or "
+            "routingsim.policies.save_policy()"
+        ) from None
     except _BROKEN as error:
         raise PolicyError(f"{path}: not a saved policy: {error}") from error
     if np.isnan(memory).any():
