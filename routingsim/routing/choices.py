@@ -154,7 +154,22 @@ def _pick(choose, probabilities, plan, view, memory, own, task):
 
 
 @register_jitable
-def choose_one(choose, probabilities, plan, view, sharing, memory, own, nobody, task):
+def _offer(view, windows, tokens, before):
+    """Offer the agents that are up and that the prompt fits; if none is, those it fits; else all.
+
+    ``before`` says who is up.
+    """
+    for a in range(before.size):
+        view.up[a] = before[a] * (windows.size == 0 or tokens <= windows[a])
+    if not view.up.any():
+        for a in range(before.size):
+            view.up[a] = windows.size == 0 or tokens <= windows[a]
+    if not view.up.any():
+        view.up[:] = 1
+
+
+@register_jitable
+def choose_one(choose, probabilities, plan, view, sharing, windows, memory, own, nobody, task):
     """An agent for a task, whose load then counts it.
 
     Parameters
@@ -165,22 +180,27 @@ def choose_one(choose, probabilities, plan, view, sharing, memory, own, nobody, 
     view : PoolView
     sharing : ndarray
         Of :func:`expect`.
+    windows : ndarray
+        Tokens of the longest prompt that each agent takes, infinite for any; empty for no bounds.
     memory : ndarray
     own : ndarray, shape (agents,)
         Space for the policy's probabilities.
     nobody : bool
-        Whether every agent is offline: all may be chosen then.
+        Whether every agent is offline: all that the prompt fits may be chosen then.
     task : TaskView
 
     Returns
     -------
     Choice
     """
-    if nobody:
-        view.up[:] = 1
+    before = view.up
+    hides = nobody or (windows.size > 0 and task.prompt_tokens > windows.min())
+    if hides:
+        before = view.up.copy()
+        _offer(view, windows, task.prompt_tokens, before)
     a, propensity, at_random = _pick(choose, probabilities, plan, view, memory, own, task)
-    if nobody:
-        view.up[:] = 0
+    if hides:
+        view.up[:] = before
     if a < 0:
         return -1, 0.0, np.nan, False
     # In interpreted code, Python's own numbers are quicker than NumPy's.
@@ -205,14 +225,15 @@ _plan = types.NamedTuple([types.float64, types.uint64, types.int64, types.boolea
 @cached_njit(
     types.Tuple((_i8, _f8, _f8, _b1))(
         *(types.FunctionType(CHOOSE), types.FunctionType(PROBABILITIES), _plan),
-        *(POOL_VIEW, _f8, _f8, types.uint64, types.int64, types.float64, types.boolean, _f8, _f8),
+        *(POOL_VIEW, _f8, _f8, _f8),
+        *(types.uint64, types.int64, types.float64, types.boolean, _f8, _f8),
         *(_f8, _f8, _i8, _table, _table),
     ),
     nogil=True,
 )
 def _in_turn(
-    choose, probabilities, plan, view, sharing, memory, stream, first, now, nobody, call, token,
-    d_var, tokens, category, features, predicted,
+    choose, probabilities, plan, view, sharing, windows, memory, stream, first, now, nobody,
+    call, token, d_var, tokens, category, features, predicted,
 ):  # fmt: skip
     size = len(d_var)
     chosen, loads = np.empty(size, np.int64), np.empty(size)
@@ -223,7 +244,9 @@ def _in_turn(
             view.price[a] = call[a] + token[a] * tokens[i]
         row = (d_var[i], tokens[i], category[i], features[i], predicted[i])
         task = TaskView(first + i, 0, now, stream, *row, 0, 0, 0)
-        found = choose_one(choose, probabilities, plan, view, sharing, memory, own, nobody, task)
+        found = choose_one(
+            choose, probabilities, plan, view, sharing, windows, memory, own, nobody, task
+        )
         chosen[i], loads[i], propensities[i], drawn[i] = found
         if chosen[i] < 0:
             return chosen[:i], loads[:i], propensities[:i], drawn[:i]
@@ -235,6 +258,7 @@ def choose_in_turn(
     plan: Exploration,
     view: PoolView,
     sharing: NDArray[np.float64],
+    windows: NDArray[np.float64],
     memory: NDArray[np.float64],
     told: tuple[Any, ...],
     columns: tuple[Any, ...],
@@ -248,6 +272,8 @@ def choose_in_turn(
     view : PoolView
     sharing : ndarray
         Of :func:`expect`.
+    windows : ndarray
+        Of :func:`choose_one`.
     memory : ndarray
     told : tuple
         Key of the draws for policies, index of the first task, seconds since the start,
@@ -263,9 +289,10 @@ def choose_in_turn(
     """
     # Handing kernels over to compiled code takes as long as about ten choices.
     compiled: Any = _in_turn
+    state = plan, view, sharing, windows, memory
     if policy.interpreted or len(columns[0]) < 10:
-        found = compiled.py_func(*callables(policy), plan, view, sharing, memory, *told, *columns)
+        found = compiled.py_func(*callables(policy), *state, *told, *columns)
     else:
         kernels = (policy.choose.compiled, policy.probabilities.compiled)
-        found = compiled(*kernels, plan, view, sharing, memory, *told, *map(np.asarray, columns))
+        found = compiled(*kernels, *state, *told, *map(np.asarray, columns))
     return Choices(*(each.tolist() for each in found))

@@ -136,6 +136,10 @@ class TaskRouter:
         self._view = idle(self.pool)
         sharing = self.pool.column("sharing")
         self._sharing = sharing if sharing.any() else np.zeros(0)
+        windows = self.pool.column("context_window")
+        self._windows = np.zeros(0)
+        if np.isfinite(windows).any():
+            self._windows = np.where(np.isnan(windows), np.inf, windows)
         room = Room(self.pool)
         self._room = room if room.limited and may_read(self.policy, "room") else None
         self._costs = expected_costs(self.pool, known)
@@ -391,7 +395,7 @@ class TaskRouter:
         self._show_price(row[1])
         a, load, propensity, at_random = choose_one(
             *(self._choose, self._probabilities, self._plan_of_one),
-            *(self._view, self._sharing, self.memory, self._own, self._nobody, task),
+            *(self._view, self._sharing, self._windows, self.memory, self._own, self._nobody, task),
         )
         if a < 0:
             raise self._no_such_agent(task_id)
@@ -414,7 +418,7 @@ class TaskRouter:
             self._room.show(view.room, at)
         told = (self._stream, first, at, self._nobody, *self._shown_costs)
         choices = choose_in_turn(
-            policy, self._plan, view, self._sharing, self.memory, told, columns
+            policy, self._plan, view, self._sharing, self._windows, self.memory, told, columns
         )
         agents = choices.agents
         if len(agents) < len(ids):

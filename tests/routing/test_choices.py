@@ -263,7 +263,7 @@ def test_a_task_takes_a_slot_while_there_is_one_and_then_queues() -> None:
     found = []
     for _ in range(3):
         _, load, _, _ = choose_one(
-            lambda *_: 0, None, plan, view, NONE, np.zeros(1), np.zeros(1), False, task
+            lambda *_: 0, None, plan, view, NONE, NONE, np.zeros(1), np.zeros(1), False, task
         )
         found.append((load, int(view.busy[0]), int(view.queued[0])))
     assert found == [(0.5, 2, 0), (1.0, 2, 1), (1.5, 2, 2)]
@@ -277,7 +277,16 @@ def test_an_agent_that_does_not_exist_is_minus_1_and_changes_nothing() -> None:
     plan = Exploration(0.0, np.uint64(0), UNKNOWN, False)
     for wrong in (-1, 2):
         found = choose_one(
-            lambda *_, a=wrong: a, None, plan, view, NONE, np.zeros(1), np.zeros(2), True, task
+            lambda *_, a=wrong: a,
+            None,
+            plan,
+            view,
+            NONE,
+            NONE,
+            np.zeros(1),
+            np.zeros(2),
+            True,
+            task,
         )
         assert str(found) == "(-1, 0.0, nan, False)"
         assert [each.tolist() for each in (view.busy, view.queued, view.up)] == [[0, 0]] * 3
@@ -354,7 +363,7 @@ def test_a_choice_by_hand(
     for learns in (False, True):
         view, memory = idle([1, 1]), np.zeros(2)
         found = choose_one(
-            *(_second, _say, Exploration(0.5, KEY, known, learns), view, NONE, memory),
+            *(_second, _say, Exploration(0.5, KEY, known, learns), view, NONE, NONE, memory),
             *(np.zeros(2), False, task),
         )
         assert (found[0], found[1], found[3]) == (agent, 0.0, at_random)
@@ -385,7 +394,7 @@ def test_a_choice_with_agents_that_are_down(
 ) -> None:
     view, task = idle(up), numbered(index_of(at_random, 1))
     found = choose_one(
-        *(lambda *_: 1, _say, Exploration(0.5, KEY, CERTAIN, False), view, NONE),
+        *(lambda *_: 1, _say, Exploration(0.5, KEY, CERTAIN, False), view, NONE, NONE),
         *(np.zeros(2), np.zeros(3), nobody, task),
     )
     assert found == (agent, 0.0, pytest.approx(propensity), at_random)

@@ -104,6 +104,26 @@ def test_policies_see_what_the_task_is_expected_to_cost(size: int) -> None:
     assert [router.route(text).agent.id for text in texts[:2]] == ["b", "a"]
 
 
+@pytest.mark.parametrize("size", [1, 12])  # by the interpreter, and in compiled code
+def test_an_agent_is_not_offered_a_prompt_that_is_too_long(size: int) -> None:
+    small = rs.Agent(id="a", name="A", cost=0.01, latency=1.0, context_window=10, concurrency=99)
+    large = rs.Agent(id="b", name="B", cost=0.02, latency=1.0, context_window=50, concurrency=99)
+    router = rs.TaskRouter(rs.AgentPool((small, large)), "cheapest")
+
+    def chosen(characters: int) -> set[str]:
+        return set(router.route_batch(["x" * characters] * size)["agent"])
+
+    assert chosen(40) == {"a"}  # 10 tokens, four characters each
+    assert chosen(44) == {"b"}
+    assert chosen(400) == {"a"}  # fits none: all are offered
+    router.set_offline("b")
+    assert chosen(44) == {"b"}  # the one that it fits, down or not
+    assert chosen(40) == {"a"}
+    router.set_offline("b", False)
+    router.set_offline("a")
+    assert chosen(40) == {"b"}
+
+
 def test_statistics_count_every_agent() -> None:
     router = rs.TaskRouter(two(), "cheapest", recent=2)
     assert router.stats() == {
