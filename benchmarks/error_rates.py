@@ -409,7 +409,7 @@ def by_kind(found: pd.DataFrame) -> pd.DataFrame:
     columns = ["worlds", "said", "of", "wrong"]
     total = pd.DataFrame(sums.groupby("statement", sort=False)[columns].sum())
     of = total["of"].to_numpy(dtype=np.float64)
-    rate = total.pop("wrong").to_numpy(dtype=np.float64) / of
+    rate = total.pop("wrong").to_numpy(dtype=np.float64) / np.where(of > 0, of, np.nan)
     return total.assign(false=rate, error=np.sqrt(rate * (1 - rate) / of))
 
 

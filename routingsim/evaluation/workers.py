@@ -182,12 +182,13 @@ def local_dask(workers: int) -> Iterator[Any]:
 
     # By default a nanny has malloc hand freed memory back at once: runs then take twice the time.
     environ = {f"{name}_NUM_THREADS": 1 for name in ("OMP", "MKL", "OPENBLAS")}
-    with (
-        config.set({"distributed.nanny.pre-spawn-environ": environ}),
-        found.LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as own,
-        found.Client(own) as client,
-    ):
-        yield client
+    with config.set({"distributed.nanny.pre-spawn-environ": environ}):
+        with _uninterrupted():  # a cluster that has not begun cannot be closed
+            own = found.LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=":0"
+            )
+        with own, found.Client(own) as client:
+            yield client
 
 
 @contextmanager
@@ -249,6 +250,7 @@ def _end_with(parent: int) -> None:
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Hold ctrl-C back, here and in processes that begin: until it is over, and ``_end_with``."""
+    resource_tracker.ensure_running()  # which lets signals through as it begins
     held: list[int] = []
     is_main = threading.current_thread() is threading.main_thread()
     handler = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if is_main else 0
@@ -291,8 +293,7 @@ class _Renewed:
         from joblib.externals import loky
         from joblib.externals.loky.backend import resource_tracker as own
 
-        for tracker in (resource_tracker, own):  # beginning, they let signals through
-            tracker.ensure_running()
+        own.ensure_running()  # as that of _uninterrupted
         return loky.ProcessPoolExecutor(
             self._max_workers, initializer=_end_with, initargs=(os.getpid(),)
         )
