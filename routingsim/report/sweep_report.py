@@ -217,12 +217,12 @@ def _rests_on(found: Sweep, frame: Any) -> list[str]:
 def _without(frame: Any) -> str:
     """Why cells have no figure."""
     found = {
-        "have queues that grow": int((frame["stability"] == "growing").sum()),
+        "with queues that grow": int((frame["stability"] == "growing").sum()),
         "failed": int((frame["status"] == "failed").sum()),
-        "were not run": int((frame["status"] == "not run").sum()),
+        "not run": int((frame["status"] == "not run").sum()),
     }
     said = [f"{number:,} {why}" for why, number in found.items() if number]
-    return f"; {joined(said)}" if said else ""
+    return f"; left out: {joined(said)}" if said else ""
 
 
 def _next(found: Sweep, frame: Any, cases: Sequence[_Case], chosen: Sequence[str]) -> list[str]:
@@ -232,17 +232,23 @@ def _next(found: Sweep, frame: Any, cases: Sequence[_Case], chosen: Sequence[str
             "Run the same command again: cells that failed or were not run are tried again."
         )
     close = [case for case in cases if (case.cells["verdict"] == "not distinguishable").any()]
+    more = 4 * found.plan.fixed.replications
     if close and chosen:
-        more = 4 * found.plan.fixed.replications
         said.append(
             f"Where settings cannot be told apart, `replications={more}` halves the intervals."
         )
+    elif any(_is_wide(found, case.cells.iloc[0]) for case in cases):
+        said.append(f"Run `replications={more}`: an interval is wider than its figure.")
     if chosen and cases:
         said.append(
             "Compare the leading settings under another seed, for tasks like these and not these "
             "alone: `rs.compare(corpus, pool, policies, seed=1)`."
         )
     return said
+
+
+def _is_wide(found: Sweep, row: Any) -> bool:
+    return 2 * row[f"{found.ranked_by}_hw"] > row[found.ranked_by]
 
 
 def _findings(found: Sweep, frame: Any) -> list[str]:

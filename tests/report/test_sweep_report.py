@@ -42,7 +42,7 @@ def swept(vary: dict[str, Any], *latencies: float | None, **row: Any) -> rs.Swee
         rows[key] = made | {"status": "done", "stability": "growing"} | row
         if mean is not None:
             figures[:, LATENCY] = mean + np.random.default_rng(k).normal(0.0, 0.1, 4)
-            rows[key] |= {"latency_mean": mean, "latency_mean_hw": 0.1, "stability": "steady"}
+            rows[key] |= {"latency_mean": mean, "latency_mean_hw": 0.1, "stability": "steady"} | row
         rows[key]["figures"] = figures.tolist()
     return rs.Sweep(plan, rows)
 
@@ -64,7 +64,8 @@ def test_one_setting_is_first_everywhere() -> None:
         "1 of 1 other. Verdicts are by paired t over 4 replications"
     )
     assert (
-        "5 of 6 cells (83 %) have a figure; 1 have queues that grow." in parts["What it rests on"]
+        "5 of 6 cells (83 %) have a figure; left out: 1 with queues that grow."
+        in parts["What it rests on"]
     )
     assert "replications=" not in parts["What to do next"]
 
@@ -93,6 +94,13 @@ def test_conditions_alone_and_settings_alone() -> None:
     asked, answer, _ = said(swept({"policy.low": [0.2, 0.3]}, 4, 2))
     assert asked == "Which policy.low has the lowest mean latency?"
     assert answer == "Use policy.low 0.3: a mean latency of 2.00 ± 0.10 s."
+
+
+def test_a_wide_interval_asks_for_more_runs() -> None:
+    more = "Run `replications=16`: an interval is wider than its figure."
+    narrow, wide = (swept(VARY, 1, None, 9, None, 5, None, latency_mean_hw=hw) for hw in (0.5, 0.6))
+    assert more not in said(narrow)[2]["What to do next"]
+    assert more in said(wide)[2]["What to do next"]
 
 
 def test_without_a_figure_there_is_no_answer() -> None:
