@@ -21,6 +21,7 @@ from routingsim.corpora.corpus import Corpus, CorpusLike
 from routingsim.corpora.logs.blocks import sample
 from routingsim.corpora.logs.json_blocks import list_inside, unwrapped
 from routingsim.corpora.logs.log_files import stem
+from routingsim.corpora.logs.own import are_calls
 from routingsim.corpora.logs.read import read_log
 from routingsim.corpora.logs.registry import closest, recognised, shapes
 from routingsim.corpora.logs.wide import FORMATS, draft, format_of
@@ -96,7 +97,8 @@ def load_corpus(
         raise CorpusError(f"format is {shown(format)}; allowed are {allowed}")
     if is_table(source):
         source = frame_of(source, "frame")
-        if columns or not {"id", "text"} <= set(source.columns):
+        names = set(source.columns)
+        if columns or are_calls(names) or not {"id", "text"} <= names:
             return read_log(
                 source, format or "auto", columns, on_error=on_error, dates=dates
             ).corpus()

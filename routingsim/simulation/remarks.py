@@ -32,8 +32,8 @@ def other_agents(corpus: Corpus | None, pool: AgentPool) -> str:
     return (
         f"the corpus has outcomes of {_named(corpus.agents)}, and of none of the agents "
         f"{_named(pool.ids)}: the figures are of other agents than the corpus's; give those agents "
-        "(--agents FILE), or name each one's record in the agents' file "
-        f'(outcome = "{corpus.agents[0]}")'
+        "(--agents FILE, or --agents log, which fits them to a log), or name each one's record "
+        f'in the agents\' file (outcome = "{corpus.agents[0]}")'
     )
 
 

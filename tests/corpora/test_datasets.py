@@ -287,3 +287,15 @@ def test_gzip_suffix_leaves_the_stem(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"id,text\na,one\n"))
     corpus = load_corpus(path)
     assert corpus.name == "mine.v2"
+
+
+def test_calls_with_ids_and_texts_are_a_log(tmp_path: Path) -> None:
+    path = tmp_path / "calls.csv"
+    path.write_text("id,text,agent,latency\n1,What is 2+2?,big,2\n2,Name a colour,small,1\n")
+    for source in (path, pd.read_csv(path)):
+        corpus = load_corpus(source)
+        assert corpus.agents == ("big", "small")
+        assert corpus.outcome("latency", ["big", "small"]).tolist()[0][0] == 2.0
+        assert corpus.notes == ()
+    path.write_text("id,text,agent\n1,What is 2+2?,big\n")  # what came of the call is not known
+    assert load_corpus(path).agents == ()

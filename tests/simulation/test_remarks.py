@@ -29,8 +29,8 @@ from ..cli.running import invoke
 
 OTHERS = (
     "the corpus has outcomes of x, y, and of none of the agents a, b, c: the figures are of other "
-    "agents than the corpus's; give those agents (--agents FILE), or name each one's record in the "
-    'agents\' file (outcome = "x")'
+    "agents than the corpus's; give those agents (--agents FILE, or --agents log, which fits them "
+    "to a log), or name each one's record in the agents' file (outcome = \"x\")"
 )
 
 

@@ -1,5 +1,7 @@
 """Our own form of a log: columns with our own names."""
 
+from collections.abc import Collection
+
 from routingsim.corpora.logs.shape import Shape
 from routingsim.corpora.logs.statuses import STATUS_COLUMNS
 from routingsim.corpora.rows import Rows
@@ -26,13 +28,19 @@ _TABLE = {
     "text": "text",
 }
 
+_OUTCOMES = {"latency", "ttft", "cost", "output_tokens", "quality"}
 _COLUMNS = {path for paths in _TABLE.values() for path in paths.split("|")}
+
+
+def are_calls(names: Collection[str]) -> bool:
+    """Whether records with these columns are calls, not tasks: an agent, and what came of it."""
+    return "agent" in names and not _OUTCOMES.isdisjoint(names)
 
 
 def _fits(rows: Rows) -> bool:
     """Whether the columns are ours, and there are no others unless agents are named."""
     names = rows.columns.keys()
-    return names <= _COLUMNS or ("agent" in names and bool({"arrived_at", "latency"} & names))
+    return names <= _COLUMNS or are_calls(names) or {"agent", "arrived_at"} <= names
 
 
 SHAPES = (

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from routingsim.corpora.logs.own import are_calls
 from routingsim.corpora.numbers import RawColumn
 from routingsim.corpora.own_format import draft_own, left_columns
 from routingsim.corpora.rows import Rows, shown, unnest
@@ -248,7 +249,13 @@ def draft(rows: Rows, name: str, format: str | None = None, dates: str | None = 
 
 
 def format_of(rows: Rows) -> str | None:
-    """The format of a sample: ours where it has ``id`` and ``text``; None where it is of none."""
-    if "id" in rows.columns and "text" in rows.columns:
+    """The format of a sample: ours where it has ``id`` and ``text``; None where it is of none.
+
+    Calls (:func:`routingsim.corpora.logs.own.are_calls`) are of none, whatever else they have.
+    """
+    names = rows.columns.keys()
+    if are_calls(names):
+        return None
+    if {"id", "text"} <= names:
         return {"json": "jsonl"}.get(rows.kind, rows.kind)
     return next((name for name, each in FORMATS.items() if each.recognises(rows)), None)
