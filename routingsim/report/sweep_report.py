@@ -9,6 +9,8 @@ from typing import Any
 from routingsim import display
 from routingsim.errors import SimulationError
 from routingsim.evaluation.cell import HIGHER_IS_BETTER
+from routingsim.evaluation.sweeps.conditions import OF_CONDITIONS
+from routingsim.evaluation.sweeps.design import Axis
 from routingsim.evaluation.sweeps.plan import shown
 from routingsim.evaluation.sweeps.result import Sweep
 from routingsim.formatting import count, duration, joined, percent, short, upper_first
@@ -28,6 +30,8 @@ from routingsim.report.figures import METRICS
 from routingsim.report.provenance import corpus_call, run_section
 from routingsim.report.sections import explained_document
 from routingsim.report.sweep_plots import plot_sweep, plot_trade_off
+from routingsim.simulation.conditions import as_arguments
+from routingsim.simulation.in_time import Objective
 from routingsim.simulation.statistics import Interval
 
 _CONDITIONS = (
@@ -66,20 +70,20 @@ def compose_sweep(
     """Compute a report on a sweep; parameters as of :func:`routingsim.report.compose`."""
     fixed, frame = found.plan.fixed, found.to_frame()
     given, chosen = _axes(found)
-    cases = _cases(found, given)
+    conditions = _conditions(found, given)
+    cases = _cases(found, conditions)
     parts = (
         ("How sure", tuple(_sure(found, cases, chosen))),
-        ("What it rests on", tuple(_rests_on(found, frame))),
+        ("What it rests on", tuple(_rests_on(found, frame, conditions, cases))),
         ("What to do next", tuple(_next(found, frame, cases, chosen))),
     )
-    what = "tasks" if fixed.corpus is None else f"the corpus “{fixed.corpus.name}”"
     return explained_document(
         Answer(_asked(found, given, chosen), _answer(found, cases, chosen), parts),
         Summary(_ABOUT, tuple(_findings(found, frame)), ()),
         [_best(found, cases, chosen), _effects(found), *_all(found, frame), _run(found, command)],
         title=f"Sweep of {joined(found.varied, 4)}",
         subtitle=f"{count(len(frame), 'cell')}, each {count(fixed.replications, 'replication')} "
-        f"of {what}",
+        f"of the corpus “{fixed.corpus.name}”",
         date=date,
         data={"sweep": found.to_dict()},
     )
@@ -93,23 +97,27 @@ def _axes(found: Sweep) -> tuple[list[str], list[str]]:
     return given, [name for name in found.varied if name not in given]
 
 
-def _cases(found: Sweep, given: Sequence[str]) -> list[_Case]:
+def _conditions(found: Sweep, given: Sequence[str]) -> list[dict[str, Any]]:
+    """All combinations of values of the conditions; one without any is all of a sweep."""
+    frame: Any = found.to_frame()[list(given)].drop_duplicates()
+    return frame.to_dict("records") if given else [{}]
+
+
+def _cases(found: Sweep, conditions: Sequence[dict[str, Any]]) -> list[_Case]:
     """The conditions in which a cell has a figure."""
     cases = []
-    frame: Any = found.to_frame()[list(given)].drop_duplicates()
-    for at in frame.to_dict("records") if given else [{}]:
-        named = {str(name): value for name, value in at.items()}
+    for at in conditions:
         try:
-            cases.append(_Case(named, found.best(at=named, n=len(found.plan.settings))))
+            cases.append(_Case(at, found.best(at=at, n=len(found.plan.settings))))
         except SimulationError:
             continue
     return cases
 
 
 def _setting(values: dict[str, Any]) -> str:
-    """Values by name: ``load 0.6``; a policy's says what it is by itself."""
+    """Values by name: ``load 0.6``, or ``no outages``; a policy's name stands alone."""
     return ", ".join(
-        display.parameter(value) if name == "policy" else f"{name} {display.parameter(value)}"
+        f"no {name}" if value == "" else f"{name} " * (name != "policy") + display.parameter(value)
         for name, value in values.items()
     )
 
@@ -120,7 +128,8 @@ def _chosen(row: Any, chosen: Sequence[str]) -> str:
 
 def _metric(found: Sweep) -> str:
     if found.ranked_by == "goodput":
-        return f"right answers a second within {duration(found.plan.fixed.objective)}"
+        fixed = found.plan.fixed
+        return f"right answers/s {Objective(fixed.objective, fixed.first_token_objective)}"
     return "mean latency"
 
 
@@ -135,9 +144,10 @@ def _figure(found: Sweep, row: Any) -> str:
 def _asked(found: Sweep, given: Sequence[str], chosen: Sequence[str]) -> str:
     best = "the most " if found.ranked_by == "goodput" else "the lowest "
     if not chosen:
-        return f"How does {joined(given)} change {_metric(found)}?"
-    at = f" at each {joined(given)}" if given else ""
-    return f"Which {joined(chosen)} has {best}{_metric(found)}{at}?"
+        return f"What is the effect of {joined(given)} on {_metric(found)}?"
+    what = "policy" if chosen == ["policy"] else f"value of {joined(chosen)}"
+    at = f" at each value of {joined(given)}" if given else ""
+    return f"Which {what} has {best}{_metric(found)}{at}?"
 
 
 def _answer(found: Sweep, cases: Sequence[_Case], chosen: Sequence[str]) -> str:
@@ -199,18 +209,23 @@ def _sure(found: Sweep, cases: Sequence[_Case], chosen: Sequence[str]) -> list[s
     return [*said, _FAVOURABLE]
 
 
-def _rests_on(found: Sweep, frame: Any) -> list[str]:
+def _rests_on(
+    found: Sweep, frame: Any, conditions: Sequence[dict[str, Any]], cases: Sequence[_Case]
+) -> list[str]:
     fixed = found.plan.fixed
     draws = (
         "the same arrivals and draws in all cells" if fixed.common else "draws of its own a cell"
     )
     tasks = "" if fixed.tasks is None else f" of {count(fixed.tasks, 'task')}"
     known = int(frame[found.ranked_by].notna().sum())
+    there = [case.at for case in cases]
+    lacking = [_setting(at) for at in conditions if there and at not in there]
     return [
-        f"{count(fixed.replications, 'run')} a cell{tasks} of {fixed.corpus.name}, with {draws} "
+        f"{count(fixed.replications, 'run')} a cell{tasks} of “{fixed.corpus.name}”, with {draws} "
         f"(root seed {fixed.seed}); latencies are simulated.",
         f"{known:,} of {count(len(frame), 'cell')} ({percent(known / len(frame))}) have a figure"
         f"{_without(frame)}.",
+        *([f"None has a figure at {joined(lacking, _CASES)}."] if lacking else []),
     ]
 
 
@@ -262,9 +277,11 @@ def _findings(found: Sweep, frame: Any) -> list[str]:
         if wide.empty:
             continue
         means = wide.mean().sort_values()
-        ends = [f"{short(means[at], 3)} at {display.parameter(at)}" for at in means.index[[0, -1]]]
+        ends = [
+            f"{short(means[at], 3)} at {_setting({axis.name: at})}" for at in means.index[[0, -1]]
+        ]
         over = f", on average over {count(len(wide), 'setting')} of the rest" * bool(others)
-        said.append(f"With {axis.name}, {_metric(found)} goes from {' to '.join(ends)}{over}.")
+        said.append(f"{upper_first(_metric(found))}: {' to '.join(ends)}{over}.")
     return said
 
 
@@ -354,8 +371,24 @@ def _all(found: Sweep, frame: Any) -> list[Section]:
     return sections
 
 
+def _values(axis: Axis) -> Any:
+    """The values of an axis, or its ends, as a call has them."""
+    if axis.values:
+        # The name of an outage or tenant could not be read again.
+        return [each if axis.name in OF_CONDITIONS else shown(each) for each in axis.values]
+    kind = int if axis.whole else float
+    ends = {"from": kind(axis.low), "to": kind(axis.high)}
+    return {**ends, "log": True} if axis.log else ends
+
+
+def _said_values(axis: Axis) -> str:
+    if not axis.values:
+        return f"{axis.low:g} to {axis.high:g}"
+    return ", ".join(display.parameter(shown(each)) or "none" for each in axis.values)
+
+
 def _run(found: Sweep, command: str | None) -> Section:
-    fixed = found.plan.fixed
+    plan, fixed = found.plan, found.plan.fixed
     same = {name: getattr(fixed, name) for name in ("policy", "arrivals", "load", "rate")}
     facts = [
         *(
@@ -369,33 +402,25 @@ def _run(found: Sweep, command: str | None) -> Section:
         ("Latency objective", duration(fixed.objective)),
         ("Right answer", f"quality of {fixed.right:g} or more"),
     ]
-    values = {
-        axis.name: [shown(value) for value in axis.values] or {"from": axis.low, "to": axis.high}
-        for axis in found.plan.axes
-    }
-    policy = "" if fixed.policy is None or "policy" in values else f", {shown(fixed.policy)!r}"
-    load = "".join(
-        f", {name}={getattr(fixed, name)!r}"
-        for name in ("arrivals", "load", "rate", "tasks")
-        if getattr(fixed, name) is not None
-    )
+    policy = "" if fixed.policy is None or "policy" in found.varied else shown(fixed.policy)
+    beside = {name: getattr(fixed, name) for name in ("arrivals", "load", "rate", "tasks")}
+    if plan.design != "grid":
+        beside = {"design": plan.design, "points": plan.points} | beside
+    first = fixed.first_token_objective
     call = (
-        f"sweep({corpus_call(fixed.corpus)}, pool{policy}, vary={values}{load}, "
-        f"replications={fixed.replications}, seed={fixed.seed}, objective={fixed.objective:g})"
+        f"sweep({corpus_call(fixed.corpus)}, pool{f', {policy!r}' if policy else ''}, "
+        f"vary={ {axis.name: _values(axis) for axis in plan.axes} }"
+        f"{''.join(f', {k}={v!r}' for k, v in beside.items() if v is not None)}, "
+        f"replications={fixed.replications}, seed={fixed.seed}, "
+        f"objective={fixed.objective!r}, right={fixed.right!r}"
+        f"{'' if first is None else f', first_token_objective={first!r}'}"
+        f"{as_arguments(fixed.conditions({}))}{'' if fixed.common else ', common=False'})"
     )
     varied = table(
         "What was varied",
         [
-            ("name", list(values)),
-            (
-                Column("values", kind="text"),
-                [
-                    ", ".join(map(display.parameter, each))
-                    if isinstance(each, list)
-                    else f"{each['from']:g} to {each['to']:g}"
-                    for each in values.values()
-                ],
-            ),
+            ("name", found.varied),
+            (Column("values", kind="text"), list(map(_said_values, plan.axes))),
         ],
     )
     return run_section(fixed.corpus, fixed.pool, facts, command or call, varied)

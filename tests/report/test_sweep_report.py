@@ -9,14 +9,22 @@ import pytest
 import routingsim as rs
 from routingsim.errors import SimulationError
 from routingsim.evaluation.sweeps.cells import METRICS
+from routingsim.evaluation.sweeps.plan import Plan
 from routingsim.evaluation.sweeps.sweep import planned
 from routingsim.report import write_report
-from routingsim.report.document import Table
+from routingsim.report.document import Facts, Table
 from routingsim.report.sweep_report import compose_sweep
-from routingsim.simulation.faults import ONE_TRY
 
 LATENCY = list(METRICS).index("latency_mean")
 VARY = {"policy": ["threshold", "fastest", "random"], "load": [0.2, 0.6]}
+
+
+def plan_of(
+    vary: dict[str, Any], design: str = "grid", points: int | None = None, **given: Any
+) -> Plan:
+    usual = dict.fromkeys(("arrivals", "load", "rate", "tasks"))
+    usual |= {"seed": 3, "replications": 4, "objective": 5.0, "right": 0.5, "common": True}
+    return planned("tasks", None, "threshold", vary, design, points, **{**usual, **given})
 
 
 def swept(vary: dict[str, Any], *latencies: float | None, **row: Any) -> rs.Sweep:
@@ -24,18 +32,7 @@ def swept(vary: dict[str, Any], *latencies: float | None, **row: Any) -> rs.Swee
 
     None is a cell whose queues grow.
     """
-    plan = planned(
-        *("tasks", None, "threshold", vary, "grid", None),
-        **dict.fromkeys(("arrivals", "load", "rate", "tasks", "service")),
-        seed=3,
-        replications=4,
-        objective=5.0,
-        right=0.5,
-        common=True,
-        retries=ONE_TRY,
-        outages=(),
-    )
-    rows = {}
+    plan, rows = plan_of(vary), {}
     for k, (key, mean) in enumerate(zip(plan.keys, latencies, strict=True)):
         made = dict.fromkeys((n for m in METRICS for n in (m, f"{m}_hw")), np.nan)
         figures = np.full((4, len(METRICS)), np.nan)
@@ -54,7 +51,7 @@ def said(found: rs.Sweep) -> tuple[str, str, dict[str, str]]:
 
 def test_one_setting_is_first_everywhere() -> None:
     asked, answer, parts = said(swept(VARY, 1, 2, 9, 9, 5, None))
-    assert asked == "Which policy has the lowest mean latency at each load?"
+    assert asked == "Which policy has the lowest mean latency at each value of load?"
     assert answer == (
         "Use threshold in each of 2 conditions: a mean latency of 1.00 ± 0.10 s at load 0.2 and "
         "a mean latency of 2.00 ± 0.10 s at load 0.6."
@@ -67,7 +64,10 @@ def test_one_setting_is_first_everywhere() -> None:
         "5 of 6 cells (83 %) have a figure; left out: 1 with queues that grow."
         in parts["What it rests on"]
     )
+    assert "None has a figure" not in parts["What it rests on"]
     assert "replications=" not in parts["What to do next"]
+    parts = said(swept(VARY, 1, None, 9, None, 5, None))[2]
+    assert parts["What it rests on"].endswith("None has a figure at load 0.6.")
 
 
 def test_who_is_shown_worse_nowhere_or_else_it_depends() -> None:
@@ -85,15 +85,54 @@ def test_who_is_shown_worse_nowhere_or_else_it_depends() -> None:
 
 def test_conditions_alone_and_settings_alone() -> None:
     asked, answer, parts = said(swept({"load": [0.2, 0.6]}, 1, 3))
-    assert asked == "How does load change mean latency?"
+    assert asked == "What is the effect of load on mean latency?"
     assert answer == (
         "A mean latency of 1.00 ± 0.10 s at load 0.2 and a mean latency of 3.00 ± 0.10 s at load "
         "0.6."
     )
     assert parts["How sure"] == ""
     asked, answer, _ = said(swept({"policy.low": [0.2, 0.3]}, 4, 2))
-    assert asked == "Which policy.low has the lowest mean latency?"
+    assert asked == "Which value of policy.low has the lowest mean latency?"
     assert answer == "Use policy.low 0.3: a mean latency of 2.00 ± 0.10 s."
+
+
+def test_nothing_of_a_condition_has_a_name() -> None:
+    found = swept({"outages": ["", "gpt-4:1:5"]}, 1, 3)
+    assert said(found)[1] == (
+        "A mean latency of 1.00 ± 0.10 s at no outages and a mean latency of 3.00 ± 0.10 s at "
+        "outages gpt-4:1:5."
+    )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"vary": VARY},
+        {
+            "vary": {"outages": ["", [rs.Outage("gpt-4", 1, 5)]], "policy.low": [0.2]},
+            "retries": rs.Retries(attempts=3),
+            "signal_delay": 2.0,
+            "right": 0.7,
+            "first_token_objective": 1.5,
+            "common": False,
+            "tasks": 90,
+            "rate": 2.0,
+        },
+        {"vary": {"load": {"from": 0.2, "to": 0.8, "log": True}}, "design": "sobol", "points": 4},
+        {"vary": {"seed": {"from": 2, "to": 9}}, "design": "latin-hypercube", "points": 3},
+    ],
+)
+def test_the_call_to_repeat_it_is_the_same_sweep(given: dict[str, Any]) -> None:
+    plan = plan_of(**given)
+    run = next(each for each in compose_sweep(rs.Sweep(plan, {})).sections if each.id == "run")
+    (facts,) = (block for block in run.blocks if isinstance(block, Facts))
+
+    def sweep(corpus: str, pool: None, policy: str = "threshold", **again: Any) -> Plan:
+        return plan_of(**again)
+
+    call = dict(facts.items)["To repeat"]
+    found = eval(call, {**vars(rs), "sweep": sweep, "load_corpus": str, "pool": None})
+    assert found.digest == plan.digest
 
 
 def test_a_wide_interval_asks_for_more_runs() -> None:
@@ -118,10 +157,8 @@ def test_without_a_figure_there_is_no_answer() -> None:
 def test_means_over_an_axis_are_of_the_same_settings() -> None:
     summary = compose_sweep(swept(VARY, 1, 2, 9, 9, 5, None)).summary
     assert summary.findings == (
-        "With policy, mean latency goes from 1 at threshold to 9 at fastest, on average over 1 "
-        "setting of the rest.",
-        "With load, mean latency goes from 5 at 0.2 to 5.5 at 0.6, on average over 2 settings of "
-        "the rest.",
+        "Mean latency: 1 at threshold to 9 at fastest, on average over 1 setting of the rest.",
+        "Mean latency: 5 at load 0.2 to 5.5 at load 0.6, on average over 2 settings of the rest.",
     )
 
 

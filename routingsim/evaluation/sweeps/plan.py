@@ -89,11 +89,16 @@ class Plan:
     axes : tuple of Axis
     settings : list of dict
         The value of each axis, a cell each.
+    design : str
+    points : int, optional
+        As given to ``sweep()``.
     """
 
     fixed: Fixed
     axes: tuple[Axis, ...]
     settings: list[dict[str, Any]]
+    design: str = "grid"
+    points: int | None = None
 
     @cached_property
     def keys(self) -> list[str]:

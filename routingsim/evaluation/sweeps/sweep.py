@@ -192,7 +192,7 @@ def planned(
     settings = points_of(axes, design, points, given["seed"])
     if given["objective"] is None:
         fixed = replace(fixed, objective=_objective(fixed))
-    return Plan(fixed, axes, settings)
+    return Plan(fixed, axes, settings, design, points)
 
 
 def _objective(fixed: Fixed) -> float:
