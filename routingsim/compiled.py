@@ -89,12 +89,20 @@ def _used(function: Any, seen: set[Any]) -> Iterator[str]:
     values = [function.__globals__.get(name) for name in names]
     modules = [each for each in values if isinstance(each, ModuleType)]
     for value in [*values, *(vars(each).get(name) for each in modules for name in names)]:
-        if isinstance(value, Dispatcher):
-            yield from _used(value.py_func, seen)
-        elif isinstance(value, np.ndarray):
-            yield hashlib.sha256(value.tobytes()).hexdigest()
-        elif isinstance(value, bool | int | float | str | bytes | tuple):
-            yield repr(value)
+        yield from _state(value, seen)
+
+
+def _state(value: Any, seen: set[Any]) -> Iterator[str]:
+    if isinstance(value, Dispatcher):
+        yield from _used(value.py_func, seen)
+    elif isinstance(value, tuple):  # of functions, too, whose repr has an address
+        for each in value:
+            yield from _state(each, seen)
+    elif isinstance(value, np.ndarray):
+        content = hashlib.sha256(value.tobytes()).hexdigest()
+        yield f"{value.dtype} {value.shape} {content}"
+    elif isinstance(value, bool | int | float | str | bytes | np.generic):
+        yield repr(value)
 
 
 @cache
