@@ -255,7 +255,8 @@ def _none(name: str, support: Support, level: float) -> PolicyEstimate:
 
 def span_of(bounds: Bounds | None) -> float:
     """How far outcomes may be apart; 0 without two bounds."""
-    return bounds[1] - bounds[0] if bounds and math.isfinite(bounds[1]) else 0.0
+    span = bounds[1] - bounds[0] if bounds else 0.0
+    return span if math.isfinite(span) else 0.0
 
 
 def possible(value: float, half_width: float, level: float, bounds: Bounds | None) -> Interval:

@@ -9,13 +9,9 @@ import pytest
 from routingsim.agents import Agent, AgentPool, load_agents
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import CorpusError
-from routingsim.evaluation import (
-    timed_quality,
-    timed_replay,
-)
+from routingsim.evaluation import timed_quality, timed_replay
 from routingsim.evaluation.outcomes import complete
 from routingsim.policies.kernel import OK
-from routingsim.simulation.in_time import in_time
 from routingsim.simulation.replay import replay
 
 
@@ -117,13 +113,6 @@ def test_an_objective_that_equals_the_service_time_is_kept() -> None:
     assert (result.latency > 0.7085).any()  # in the last bits, by the rounding of the clock
     assert timed_replay(result, 0.7085).within.value == 1.0
     assert timed_replay(result, 0.7084).within.value == 0.0
-
-
-def test_in_time_allows_for_rounding_and_no_more() -> None:
-    late = np.array([1.0, 1.0 + 1e-12, 1.0 + 1e-8])
-    assert in_time(late, 1.0, 10.0).tolist() == [True, True, False]
-    # At 10 million seconds a clock is exact to 2e-9 s.
-    assert in_time(np.array([1.0 + 5e-9, 1.0 + 1e-7]), 1.0, 1e7).tolist() == [True, False]
 
 
 def test_an_answer_counts_whose_first_token_is_in_time_too() -> None:
