@@ -7,8 +7,12 @@ AGENTS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#8f
 a wine red and an olive. People with colour blindness can tell any two apart (CIE76 difference
 of 13 or more under the simulations of Machado, 2009)."""
 
-POLICIES = ("#5b4fcf", "#b0285f", "#1b8a8f", "#a67c00")
-"""Colours of policies, none of them an agent's."""
+POLICIES = (
+    "#6860c8", "#c03868", "#108890", "#a88008", "#0090f8", "#e060a8",
+    "#709848", "#a050a8", "#806840", "#7888d8", "#c87870", "#a85820",
+)  # fmt: skip
+"""Colours of policies, none of them an agent's: a contrast of 3 or more with light and dark pages,
+and a CIE76 difference of 13 or more, to people with colour blindness, too."""
 
 INK, MUTED, GRID = "#1c2128", "#59636e", "#d1d9e0"
 """Colours of text and lines, of lesser text, and of rules; a page replaces them by its own."""
@@ -19,8 +23,7 @@ OTHERS = "#8c959f"
 _DASHES = ("-", "--", "-.", ":")
 _MARKERS = "osD^vPX*"
 _CONTROL_MARKERS = "osD^vx+*"
-_POLICY_ROUNDS = (0.0, 0.4, -0.3, 0.6, -0.5)
-# Each further round of the palette mixes it with black (< 0) or white (> 0).
+# Each further round of the agents' palette mixes it with black (< 0) or white (> 0).
 _ROUNDS = (0.0, -0.3, 0.4, -0.5, 0.65)
 
 
@@ -50,15 +53,10 @@ class Style(NamedTuple):
 
 
 def policy_styles(count: int) -> list[Style]:
-    """A style for each of ``count`` policies; the colours of the first 20 differ."""
+    """A style for each of ``count`` policies; the colours of the first twelve differ."""
     return [
         Style(
-            _shade(
-                POLICIES[p % len(POLICIES)],
-                _POLICY_ROUNDS[p // len(POLICIES) % len(_POLICY_ROUNDS)],
-            ),
-            _DASHES[p // len(POLICIES) % len(_DASHES)],
-            _MARKERS[p % len(_MARKERS)],
+            POLICIES[p % len(POLICIES)], _DASHES[p // 4 % len(_DASHES)], _MARKERS[p % len(_MARKERS)]
         )
         for p in range(count)
     ]

@@ -1,12 +1,20 @@
 """Colours: different, and different to the colour-blind too."""
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from routingsim.report.palette import AGENTS, agent_colours, agent_dashes, policy_styles
+from routingsim.report.palette import (
+    AGENTS,
+    POLICIES,
+    agent_colours,
+    agent_dashes,
+    policy_styles,
+)
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
 VISIONS = {
@@ -28,6 +36,10 @@ VISIONS = {
     ],
 }
 
+_CSS = Path(__file__).parents[2] / "routingsim" / "report" / "templates" / "report.css"
+# Of a report, light and dark, and of JupyterLab's dark theme.
+PAGES = [*re.findall(r"--(?:paper|raised): (#\w{6})", _CSS.read_text(encoding="utf-8")), "#111111"]
+
 
 def linear(colour: str) -> NDArray[np.float64]:
     rgb = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)]) / 255
@@ -43,8 +55,9 @@ def lab(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-def test_no_two_agents_look_alike(vision: str) -> None:
-    seen = [lab(VISIONS[vision] @ linear(colour)) for colour in AGENTS]
+@pytest.mark.parametrize("colours", [AGENTS, POLICIES])
+def test_no_two_agents_and_no_two_policies_look_alike(colours: list[str], vision: str) -> None:
+    seen = [lab(VISIONS[vision] @ linear(colour)) for colour in colours]
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 13
 
 
@@ -55,5 +68,13 @@ def test_forty_agents_differ_and_the_first_keep_their_colours() -> None:
 
 
 def test_policies_differ_from_one_another_and_from_agents() -> None:
-    assert len({style.colour for style in policy_styles(20)}) == 20
-    assert not {style.colour for style in policy_styles(16)} & set(AGENTS)
+    assert len(set(policy_styles(48))) == 48
+    assert not set(POLICIES) & set(AGENTS)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_policies_show_on_light_and_dark_pages(page: str) -> None:
+    """WCAG 2.2, 1.4.11: a contrast of 3 with what is behind."""
+    for colour in POLICIES:
+        low, high = sorted(linear(each) @ [0.2126, 0.7152, 0.0722] for each in (colour, page))
+        assert (high + 0.05) / (low + 0.05) >= 3, (colour, page)
