@@ -42,7 +42,7 @@ from routingsim.formatting import short
 from routingsim.simulation.statistics import Interval
 
 Bounds = tuple[float, float]
-"""The least and the largest possible outcome, the latter infinite where there is none."""
+"""The least and the largest possible outcome, infinite where there is none."""
 
 _MOST = 0.5  # of what is possible: an estimate whose interval holds more is none
 

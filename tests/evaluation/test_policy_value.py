@@ -148,6 +148,7 @@ def side(terms: list[float], planned: float = 2000.0) -> Side:
          "beyond what is possible (0 to 1); heavy"),
         ([1.2, 1.4], None, "p: 1.30 ± 0.20 (estimated, weak; heavy)"),
         ([0.0, 0.2], (0, math.inf), "p: 0.1 (0 to 0.2965) (estimated, weak; heavy)"),
+        ([0.9, 1.1], (-math.inf, 1), "p: 1 (0.8035 to 1) (estimated, weak; heavy)"),
         ([9.0, 2.0], (0, math.inf), "p: 5.5 (0 to 12.38) (estimated, weak; heavy)"),
     ],
 )  # fmt: skip
