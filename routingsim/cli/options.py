@@ -151,7 +151,8 @@ class Workers:
     @contextmanager
     def execution(self) -> Iterator[dict[str, Any]]:
         """What says where to run: ``executor`` and ``n_jobs``."""
-        from routingsim.evaluation import workers
+        from routingsim.evaluation.processes import dask_at
+        from routingsim.evaluation.workers import check_where
 
         if self.workers == 0:
             raise SimulationError(
@@ -159,7 +160,7 @@ class Workers:
             )
         if self.dask is None:
             name = "processes" if self.processes else None
-            workers.check_where(name, self.workers)
+            check_where(name, self.workers)
             yield {"executor": name, "n_jobs": self.workers}
             return
         if self.processes:
@@ -172,7 +173,7 @@ class Workers:
                 f"--dask {self.dask} and --workers: a cluster has the workers it has; leave "
                 "--workers out"
             )
-        with workers.dask_at(self.dask) as client:
+        with dask_at(self.dask) as client:
             yield {"executor": client}
 
 

@@ -143,7 +143,7 @@ class Study(StudyFigures):
         quality: float | None = None,
         baseline: str | None = None,
     ) -> Path:
-        """Write the one-file report: HTML, or PDF, Markdown or JSON by suffix.
+        """Write the report as one file: HTML, or by suffix .pdf, .md, .json or .ipynb.
 
         It leads with the decision (:meth:`decision`) on these targets.
         """

@@ -355,7 +355,7 @@ class StreamedReplay(ByValue):
         }
 
     def report(self, path: str | Path) -> Path:
-        """Write the report as one file: HTML, or by suffix ``.pdf``, ``.md`` or ``.json``.
+        """Write the report as one file: HTML, or by suffix .pdf, .md, .json or .ipynb.
 
         Raises
         ------

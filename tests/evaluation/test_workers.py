@@ -394,17 +394,3 @@ def test_a_pool_that_renews_its_processes_does_not_stand_still() -> None:
     limited = ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=2)
     assert results(squares(), executor=limited) == WANTED
     limited.shutdown()
-
-
-def test_an_interrupt_is_held_back_while_processes_begin() -> None:
-    begun = []
-
-    def begin() -> None:
-        with workers._uninterrupted():
-            signal.raise_signal(signal.SIGINT)
-            begun.append("all")
-
-    with pytest.raises(KeyboardInterrupt):
-        begin()
-    assert begun == ["all"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -6,13 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from routingsim.errors import CorpusError
+from routingsim.errors import CorpusError, SimulationError
 from routingsim.simulation.in_time import (
     Answers,
     InTime,
     Objective,
     Tally,
     as_dict,
+    check_objectives,
     in_time,
     in_words,
     latest,
@@ -28,7 +29,15 @@ def test_in_time_allows_for_rounding_and_no_more() -> None:
     # At 10 million seconds a clock is exact to 2e-9 s.
     assert in_time(np.array([1.0 + 5e-9, 1.0 + 1e-7]), 1.0, 1e7).tolist() == [True, False]
     assert latest(2.0, 1.0) == 2.0 + 2e-9
+    with pytest.raises(CorpusError, match=r"objective=0.0 s over 1.0 s of arrivals"):
+        latest(0.0, 1.0)
     assert latest(1.0, 2.0**23) == 1.0 + 2.0**-27  # four times the last bit of 2^23
+
+
+def test_objectives_are_above_0() -> None:
+    check_objectives(0.5, None)
+    with pytest.raises(SimulationError, match=r"first_token_objective=0.0: a number of seconds"):
+        check_objectives(0.5, 0.0)
 
 
 def test_figures_by_hand() -> None:
