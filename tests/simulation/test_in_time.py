@@ -38,6 +38,8 @@ def test_objectives_are_above_0() -> None:
     check_objectives(0.5, None)
     with pytest.raises(SimulationError, match=r"first_token_objective=0.0: a number of seconds"):
         check_objectives(0.5, 0.0)
+    with pytest.raises(SimulationError, match="objective=inf"):
+        check_objectives(math.inf, None)
 
 
 def test_figures_by_hand() -> None:
