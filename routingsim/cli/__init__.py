@@ -25,6 +25,7 @@ from routingsim.cli.route import route
 from routingsim.cli.sweep import sweep
 from routingsim.cli.whatif import whatif
 from routingsim.errors import AgentError, RoutingSimError, SimulationError
+from routingsim.formatting import joined
 from routingsim.synonyms import of_agents
 
 __all__ = ["EXAMPLES", "app", "main"]
@@ -174,7 +175,8 @@ class _Command(NarrowHelp, TyperCommand):
             if (stop := _interrupt_in(error)) is None:
                 raise
             made = [str(p) for p, at in zip(paths, before, strict=True) if _changed(p) != at]
-            results = f"only {', '.join(made)} was written" if made else "no result was written"
+            were = "was" if len(made) == 1 else "were"
+            results = f"only {joined(made)} {were} written" if made else "no result was written"
             again = _AGAIN.get(self.name, "; run it again")
             remark(f"interrupted: {str(stop) or results + again}")
             raise stop from None
@@ -208,3 +210,8 @@ def main() -> None:
     except BrokenPipeError:  # head or less has closed our output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:  # of a path that cannot be looked at, as of too long a name
+        if error.filename is None:
+            raise
+        remark(f"error: {error.filename}: {error.strerror}; name another file", style="red")
+        sys.exit(2)

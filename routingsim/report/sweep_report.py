@@ -203,7 +203,8 @@ def _sure(found: Sweep, cases: Sequence[_Case], chosen: Sequence[str]) -> list[s
             text.append(f"cannot be told from {joined(names, _NAMED)}")
         said.append(f"{name} {' and '.join(text)}.")
     if len(cases) > _CASES:
-        said.append(f"{len(cases) - _CASES:,} more conditions are in the tables below.")
+        more = count(len(cases) - _CASES, "more condition")
+        said.append(f"The tables below have {more}.")
     runs = count(found.plan.fixed.replications, "replication")
     said.append(f"Verdicts are by paired t over {runs}, with Holm’s correction.")
     return [*said, _FAVOURABLE]

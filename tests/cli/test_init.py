@@ -79,6 +79,8 @@ def test_help_lists_every_command(width: int, monkeypatch: pytest.MonkeyPatch) -
         ),
         (("replay", "tasks", "--live", "--start", "nan"), "start=nan: must be a finite number"),
         (("replay", "tasks", "--json", "/nowhere/x.json"), "/nowhere/x.json: cannot be written"),
+        (("replay", "x" * 300), "xx: File name too long; name another file"),
+        (("policies", "--json", "x" * 300), "xx: File name too long; name another file"),
     ],
 )
 def test_an_error_is_one_line_and_exit_code_2(
@@ -135,6 +137,7 @@ def test_it_is_a_module_to_run_as_well() -> None:
             "interrupted: no result was written; run it again; fewer --tasks take less time",
         ),
         ("whatif", "interrupted: only w.json was written; run it again"),
+        ("backtest", "interrupted: only w.json and w.html were written; run it again"),
         ("agents", "interrupted: no result was written; run it again"),
     ],
 )
@@ -146,9 +149,11 @@ def test_who_interrupts_a_command_is_told_which_results_there_are(
     tmp_path: Path,
 ) -> None:
     def interrupted(**given: object) -> None:
-        if name == "whatif":
+        if name in ("whatif", "backtest"):
             assert given["json_to"] == Path("w.json")
             Path("w.json").touch()
+        if name == "backtest":
+            Path("w.html").touch()
         try:
             raise KeyboardInterrupt
         finally:
@@ -163,7 +168,8 @@ def test_who_interrupts_a_command_is_told_which_results_there_are(
     assert isinstance(group, TyperGroup)
     command = group.commands[name]
     command.callback = interrupted
-    given = {"whatif": ["tasks", "--json", "w.json", "--report", "w.html"], "agents": []}
+    both = ["tasks", "--json", "w.json", "--report", "w.html"]
+    given = {"whatif": both, "backtest": both, "agents": []}
     context = command.make_context(name, given.get(name, ["tasks"]))
     with pytest.raises(KeyboardInterrupt):
         command.invoke(context)

@@ -86,6 +86,7 @@ def test_who_is_shown_worse_nowhere_or_else_it_depends() -> None:
 def test_conditions_alone_and_settings_alone() -> None:
     asked, answer, parts = said(swept({"load": [0.2, 0.6]}, 1, 3))
     assert asked == "What is the effect of load on mean latency?"
+    assert "rs.compare(" not in parts["What to do next"]
     assert answer == (
         "A mean latency of 1.00 ± 0.10 s at load 0.2 and a mean latency of 3.00 ± 0.10 s at load "
         "0.6."
@@ -160,6 +161,39 @@ def test_means_over_an_axis_are_of_the_same_settings() -> None:
         "Mean latency: 1 at threshold to 9 at fastest, on average over 1 setting of the rest.",
         "Mean latency: 5 at load 0.2 to 5.5 at load 0.6, on average over 2 settings of the rest.",
     )
+
+
+def rows_of(found: rs.Sweep) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows of the tables of a report, by caption."""
+    blocks = [block for section in compose_sweep(found).sections for block in section.blocks]
+    return {block.caption: list(block.rows) for block in blocks if isinstance(block, Table)}
+
+
+def test_tables_have_costs_of_a_thousand_tasks_and_the_best_first() -> None:
+    found = rows_of(swept({"policy.low": [0.2, 0.3]}, 4, 2, cost=0.002, cost_hw=0.0005))
+    best = found["All cells with a figure"]
+    assert [row[0] for row in best] == ["0.3", "0.2"]
+    assert [row[0] for row in found["Cells"]] == ["0.2", "0.3"]
+    assert best[0][1] == pytest.approx((2.0, 0.5))
+    assert best[0][2] == (2.0, 0.1)
+
+
+def test_many_conditions_and_cells_are_counted() -> None:
+    loads = [round(0.01 * k, 2) for k in range(1, 62)]
+    vary = {"policy": ["threshold", "random"], "load": loads[:6]}
+    *_, last = said(swept(vary, *([1] * 6), *([9] * 6)))
+    assert "more condition" not in last["How sure"]
+    assert "rs.compare(" in last["What to do next"]
+    vary["load"] = loads[:7]
+    *_, last = said(swept(vary, *([1] * 7), *([9] * 7)))
+    assert "The tables below have 1 more condition." in last["How sure"]
+    for count in (60, 61):
+        found = compose_sweep(swept({"load": loads[:count]}, *[1.0] * count))
+        cells = next(each for each in found.sections if each.id == "cells")
+        (table,) = cells.blocks
+        assert isinstance(table, Table)
+        assert len(table.rows) == 60
+        assert ("has 1 more" in cells.text[0]) is (count == 61)
 
 
 def test_best_at_one_value() -> None:
