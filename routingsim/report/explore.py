@@ -3,9 +3,10 @@
 Policies by quality, cost and latency; who waits over time; and how latencies spread. A range of
 time marked in one chart holds for all. In a notebook, sliders for load, slots and prices run
 every policy again; in a page the view shows what was run. Both draw with ``explore.js``, and
-neither needs a network.
+neither needs a network. Where a notebook is shown without its kernel, pictures stand in.
 """
 
+import base64
 import json
 import math
 from collections.abc import Sequence
@@ -25,9 +26,12 @@ from routingsim.evaluation.loads import mean_rate
 from routingsim.evaluation.study import Study
 from routingsim.policies.kernel import OK
 from routingsim.policies.policy import Policy, make_policy
+from routingsim.report.frontier import plot_frontier
 from routingsim.report.palette import agent_colours, policy_styles
 from routingsim.report.plot_data import waiting
+from routingsim.report.plots import plot_latencies, plot_queue
 from routingsim.report.replay_report import as_results
+from routingsim.report.svg import Drawing, png_plots
 from routingsim.simulation.arrivals import Arrivals, parse_arrivals
 from routingsim.simulation.replay import replay
 from routingsim.simulation.result import ReplayResult
@@ -103,6 +107,23 @@ def page(results: Sequence[ReplayResult]) -> str:
     )
 
 
+def pictures(results: Sequence[ReplayResult], name: str) -> str:
+    """Pictures of the view, as HTML with this id."""
+    drawings: list[tuple[str, Drawing]] = [
+        ("Latency by policy", lambda ax: plot_latencies(results, ax=ax)),
+        ("Tasks waiting over time", lambda ax: plot_queue(results[0], ax=ax)),
+    ]
+    if all(each.overall["recorded"] == 1 for each in results):
+        drawings.insert(0, ("Quality and cost by policy", lambda ax: plot_frontier(results, ax=ax)))
+    titles, draw = zip(*drawings, strict=True)
+    pngs = [base64.b64encode(png).decode() for png in png_plots(draw, (4.0, 3.0))]
+    images = "".join(
+        f'<img width="400" alt="{title}" src="data:image/png;base64,{png}">'
+        for title, png in zip(titles, pngs, strict=True)
+    )
+    return f'<div id="{name}">{images}<p>Pictures only: run the cell for the sliders.</p></div>'
+
+
 def explore(results: Sequence[ReplayResult]) -> Any:
     """A widget on replays of one corpus, pool and stream of arrivals, each under another policy.
 
@@ -114,6 +135,7 @@ def explore(results: Sequence[ReplayResult]) -> Any:
     try:
         import anywidget
         import traitlets
+        from IPython.display import display
     except ImportError as error:
         raise SimulationError(
             'explore() needs the extra notebook: pip install "routingsim[notebook]"'
@@ -131,14 +153,24 @@ def explore(results: Sequence[ReplayResult]) -> Any:
         _css = _FILES / "explore.css"
         data = traitlets.Dict().tag(sync=True)
         asked = traitlets.Dict().tag(sync=True)
+        still = traitlets.Unicode().tag(sync=True)
+
+        def _ipython_display_(self) -> None:
+            """Show pictures, which the view hides, and the view."""
+            display({"text/html": pictures(results, self.still)}, raw=True)
+            bundle, metadata = self._repr_mimebundle_() or ({}, {})
+            display(bundle, metadata=metadata, raw=True)
 
         def __repr__(self) -> str:
             return f"<Explorer: {len(results)} policies on {len(first):,} tasks>"
 
-    widget = Explorer(data=view(results), asked={})
+    widget = Explorer(data=view(results) | {"asked": {}}, asked={})
+    widget.still = f"still-{widget.model_id}"
 
     def run_again(change: Any) -> None:
-        widget.data = view(what_if(first, wanted, process, **change["new"]))
+        # With what was asked: figures that stay the same are an answer, too.
+        asked = change["new"]
+        widget.data = view(what_if(first, wanted, process, **asked)) | {"asked": asked}
 
     widget.observe(run_again, "asked")
     return widget

@@ -16,6 +16,8 @@ from routingsim.report.html import write_report
 from routingsim.simulation.arrivals import parse_arrivals
 from routingsim.simulation.result import ReplayResult
 
+TEMPLATES = Path(__file__).parents[2] / "routingsim" / "report" / "templates"
+
 
 def pool() -> AgentPool:
     fixed = {"service": "deterministic", "concurrency": 1}
@@ -98,8 +100,62 @@ def test_prices_move_the_cheapest() -> None:
 def test_a_slider_runs_the_engine_again() -> None:
     widget = explore([played(), played("least-loaded")])
     assert repr(widget) == "<Explorer: 2 policies on 4 tasks>"
-    widget.asked = {"load": 1.0, "slots": {"a": 3}, "price": {}}
+    asked = {"load": 1.0, "slots": {"a": 3}, "price": {}}
+    widget.asked = asked
     assert widget.data["policies"][0]["latency"] == [2.0] * 4
+    assert widget.data["asked"] == asked
+
+
+@pytest.mark.parametrize(("known", "images"), [(4, 3), (3, 2)])
+def test_pictures_stand_in_where_no_kernel_runs(
+    known: int, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Quality against cost is left out where quality is of other tasks for each policy."""
+    shown: list[dict[str, str]] = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, **_: shown.append(bundle))
+    widget = explore([played(known=known), played("static:b", known)])
+    widget._ipython_display_()
+    still, view = shown
+    assert still["text/html"].startswith(f'<div id="{widget.still}">')
+    assert still["text/html"].count('src="data:image/png;base64,') == images
+    assert "application/vnd.jupyter.widget-view+json" in view
+
+
+@pytest.mark.system
+@pytest.mark.browser
+def test_sliders_ask_while_they_move(tmp_path: Path, chromium: str) -> None:
+    """One question at a time; the last settings are asked for when its answer has come."""
+    script = (TEMPLATES / "explore.js").read_text(encoding="utf-8")
+    data = json.dumps(view([played()]) | {"asked": {}})
+    path = tmp_path / "view.html"
+    path.write_text(
+        f'<!doctype html><meta charset="utf-8"><div></div><script type="module">{script}\n'
+        f"window.data = {data}; window.asked = [];"
+        "window.answer = show(document.querySelector('div'), data, (a) => asked.push(a));</script>",
+        encoding="utf-8",
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        at = browser.new_page()
+        at.clock.install()
+        at.goto(path.as_uri())
+        price = at.get_by_role("slider", name="price of A")
+        price.focus()
+        for _ in range(3):
+            at.keyboard.press("ArrowRight")
+        assert at.evaluate("asked.map((each) => each.price.a)") == [2**0.25]
+        at.evaluate("answer({ ...data, asked: asked.at(-1) })")
+        assert at.evaluate("asked.map((each) => each.price.a)") == [2**0.25, 2**0.75]
+        assert at.locator("div.busy").count() == 1
+        # The same figures are an answer, too.
+        at.evaluate("answer({ ...data, asked: asked.at(-1) })")
+        assert at.evaluate("asked.length") == 2
+        assert at.locator("div.busy").count() == 0
+        at.get_by_role("slider", name="load").press("ArrowLeft")
+        assert at.evaluate("asked.at(-1).load") == 2**-0.25
+        at.clock.run_for(3000)
+        assert "If it was restarted, run the cell again" in at.locator(".note").inner_text()
+        browser.close()
 
 
 def test_a_closed_loop_has_no_load_to_change() -> None:

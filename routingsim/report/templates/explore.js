@@ -101,12 +101,17 @@ function spread(width, { policies }, found, selected) {
   return svg;
 }
 
-/** Draw a view in an element. `ask(settings)`, if given, is called when a slider moves. */
+/**
+ * Draw a view in an element. `ask(settings)`, if given, is called while a slider moves: once, and
+ * again with the last settings when the answer has come. Returned is what to call with an answer.
+ */
 function show(root, first, ask) {
   let data = first;
+  let waiting = 0; // the timer of an answer that has not come
+  let moved = false; // since it was asked for
   let selected = 0;
   let range = [0, Infinity]; // of arrivals, s
-  const asked = { load: 1, slots: {}, price: {} };
+  const asked = { load: 1, slots: {}, price: {}, ...structuredClone(first.asked) };
   const charts = node("div", { class: "charts" });
   const table = node("table");
   const wide = () => Math.max(charts.clientWidth, 240);
@@ -117,25 +122,32 @@ function show(root, first, ask) {
   function slider(name, { min, max, step, value }, told, changed) {
     const output = node("output", {}, told(value));
     const input = node("input", { type: "range", min, max, step, value, "aria-label": name, ...OWN_KEYS });
-    input.addEventListener("input", () => (output.textContent = told(Number(input.value))));
-    input.addEventListener("change", () => {
+    input.addEventListener("input", () => {
+      output.textContent = told(Number(input.value));
       changed(Number(input.value));
-      root.classList.add("busy");
-      ask(structuredClone(asked));
+      run();
     });
     return node("label", {}, name, output, input);
   }
 
+  function run() {
+    moved = waiting !== 0;
+    if (moved) return;
+    root.classList.add("busy");
+    waiting = setTimeout(() => (note.textContent = "No answer from the kernel yet. If it was restarted, run the cell again."), 3000);
+    ask(structuredClone(asked));
+  }
+
   function sliders() {
-    const times = { min: -2, max: 2, step: 0.25, value: 0 };
+    const times = (value = 1) => ({ min: -2, max: 2, step: 0.25, value: Math.log2(value) });
     const factor = (value) => `× ${short(2 ** value)}`;
     return node(
       "div",
       { class: "asked" },
-      slider("load", times, factor, (value) => (asked.load = 2 ** value)),
+      slider("load", times(asked.load), factor, (value) => (asked.load = 2 ** value)),
       ...first.agents.flatMap(({ id, name, slots }) => [
         slider(`slots of ${name}`, { min: 1, max: 4 * slots, step: 1, value: slots }, String, (value) => (asked.slots[id] = value)),
-        slider(`price of ${name}`, times, factor, (value) => (asked.price[id] = 2 ** value)),
+        slider(`price of ${name}`, times(asked.price[id]), factor, (value) => (asked.price[id] = 2 ** value)),
       ]),
     );
   }
@@ -246,18 +258,21 @@ function show(root, first, ask) {
   }).observe(charts);
   draw();
   return (next) => {
+    if (next.asked.load !== (data.asked.load ?? 1)) range = [0, Infinity]; // other times
     data = next;
-    selected = Math.min(selected, data.policies.length - 1);
-    range = [0, Infinity];
+    clearTimeout(waiting);
+    waiting = 0;
     root.classList.remove("busy");
     draw();
+    if (moved) run();
   };
 }
 
 /** The front end of the widget. */
 function render({ model, el }) {
   const root = node("div", { class: "explore" });
-  el.append(root);
+  // A picture stands in for the view wherever this script does not run.
+  el.append(node("style", {}, `#${model.get("still")} { display: none; }`), root);
   const update = show(root, model.get("data"), (settings) => {
     model.set("asked", settings);
     model.save_changes();
