@@ -23,8 +23,10 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
 
 def main() -> None:
     """Run the command line; ctrl-C ends it without a traceback, from the first moment on."""
-    signal.signal(signal.SIGALRM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)
+    timed = hasattr(signal, "setitimer")  # not on Windows
+    if timed:
+        signal.signal(signal.SIGALRM, _interrupt)
+        signal.signal(signal.SIGINT, _interrupt)
     try:
         # It takes half a second to import, in which somebody may change his mind.
         from routingsim.cli import main as run
@@ -34,7 +36,8 @@ def main() -> None:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if timed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from typing import Any
 
 from routingsim.errors import SimulationError
 
+_MASKS = hasattr(signal, "pthread_sigmask")  # not on Windows
+
 
 @contextmanager
 def local_dask(workers: int) -> Iterator[Any]:
@@ -83,7 +85,8 @@ def end_with(parent: int) -> None:
     """End this process soon after its parent has died, even killed, and silently by ctrl-C."""
     with suppress(ValueError):  # a worker that is a thread
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # see uninterrupted
+    if _MASKS:  # see uninterrupted
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -96,6 +99,9 @@ def end_with(parent: int) -> None:
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Hold ctrl-C back, here and in processes that begin: until it is over, and ``end_with``."""
+    if not _MASKS:
+        yield
+        return
     resource_tracker.ensure_running()  # which lets signals through as it begins
     held: list[int] = []
     is_main = threading.current_thread() is threading.main_thread()

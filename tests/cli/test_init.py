@@ -3,15 +3,18 @@
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from routingsim.__main__ import main as enter
 from routingsim.cli import EXAMPLES, app, main
 
 from .running import invoke, routingsim
@@ -202,3 +205,13 @@ def test_an_interrupt_while_a_module_in_c_is_imported_comes_after_it(tmp_path: P
         timeout=30,
     )
     assert (said.returncode, said.stdout, said.stderr) == (130, "imported\n", "interrupted\n")
+
+
+def test_where_there_are_no_timers_it_runs_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+    monkeypatch.delattr(signal, "setitimer")
+    monkeypatch.setitem(sys.modules, "routingsim.cli", SimpleNamespace(main=lambda: ran.append(1)))
+    before = signal.getsignal(signal.SIGINT)
+    enter()
+    assert ran == [1]
+    assert signal.getsignal(signal.SIGINT) is before
