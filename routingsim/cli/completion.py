@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from routingsim.files import bundled
@@ -48,11 +49,13 @@ def _with_files(names: Iterable[str], incomplete: str, suffix: str = "") -> list
     found = [name for name in names if name.startswith(incomplete)]
     if not found:
         return []
-    files = [
-        f"{path.name}/" if path.is_dir() else path.name
-        for path in sorted(Path().iterdir())
-        if path.name.startswith(incomplete) and (incomplete or path.name[0] != ".")
-    ]
+    files = []
+    with suppress(OSError):  # of a folder that is gone, or may not be read
+        files = [
+            f"{path.name}/" if path.is_dir() else path.name
+            for path in sorted(Path().iterdir())
+            if path.name.startswith(incomplete) and (incomplete or path.name[0] != ".")
+        ]
     return found + [_word(name) for name in files if name.endswith((suffix, "/"))]
 
 

@@ -324,11 +324,12 @@ def _cell(value: float | str, form: str, places: int = 0) -> str:
 
 def _pairs(frame: "pd.DataFrame", metric: str) -> list[tuple[float | None, ...]]:
     """A metric and its half-width in each row."""
+    from routingsim.evaluation.cell import SHARES
     from routingsim.simulation.statistics import Interval
 
     means, widths = frame[metric].tolist(), frame[f"{metric}_hw"].tolist()
     found = [Interval(*each) for each in zip(means, widths, strict=True)]
-    if metric.startswith("quality"):
+    if metric in SHARES:
         found = [each.within(0.0, 1.0) for each in found]
     return [tuple(None if math.isnan(part) else part for part in each.parts) for each in found]
 

@@ -56,6 +56,9 @@ HIGHER_IS_BETTER = frozenset(
 )
 """Metrics of which more is better; of the others less is better."""
 
+SHARES = frozenset({"quality", "quality_all", "quality_in_time", "answered", "recorded"})
+"""Metrics from 0 to 1, of whose intervals what lies beyond is not shown."""
+
 OF_RECORDS = frozenset(
     {"quality", "quality_all", "quality_in_time", "goodput", "regret", "cost_per_right"}
 )

@@ -14,7 +14,7 @@ from routingsim import display
 from routingsim.corpora import backtested
 from routingsim.errors import SimulationError, did_you_mean
 from routingsim.evaluation import decision_text, partial
-from routingsim.evaluation.cell import HIGHER_IS_BETTER
+from routingsim.evaluation.cell import HIGHER_IS_BETTER, SHARES
 from routingsim.evaluation.decision_record import COMPARED, Alternative, Choice, Grounds
 from routingsim.evaluation.decision_rule import Pair, decide
 from routingsim.evaluation.intervals import Difference, no_verdict, not_comparable, verdict
@@ -330,7 +330,7 @@ def _targets(slo: Mapping[str, float] | None, quality: float | None) -> tuple[Ta
 
 def _bounded(metric: str, found: Interval) -> Interval:
     """An interval without values that the metric cannot have."""
-    return found.within(0.0, 1.0 if metric in ("quality_all", "answered") else math.inf)
+    return found.within(0.0, 1.0 if metric in SHARES else math.inf)
 
 
 def _mean(metric: str, result: ReplayResult, goodput: Goodput) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from routingsim.evaluation import partial, ranking, resampling
-from routingsim.evaluation.cell import HIGHER_IS_BETTER, OF_RECORDS
+from routingsim.evaluation.cell import HIGHER_IS_BETTER, OF_RECORDS, SHARES
 from routingsim.evaluation.evidence import Evidence, difference, evidence
 from routingsim.evaluation.intervals import Difference, no_verdict, not_comparable, together
 from routingsim.evaluation.study_record import StudyRecord
@@ -17,7 +17,6 @@ ONE_RUN, TOO_FEW = "one run", "too few tasks"
 DEPENDENT = "batches of the runs look dependent, or have too few values"
 """Why there is no verdict."""
 
-_SHARES = ("quality", "quality_all", "answered", "recorded")
 _RATES = ("goodput", "cost_per_right")  # not known where a run ends before its backlog
 
 
@@ -36,7 +35,7 @@ def interval(study: StudyRecord, name: str, load: float, metric: str) -> Interva
     if withheld(study, metric, load, name):
         return Interval(found.mean, math.nan)
     found = either_side(found)
-    return found.within(0.0, 1.0) if metric in _SHARES else found
+    return found.within(0.0, 1.0) if metric in SHARES else found
 
 
 def evidence_of(study: StudyRecord, name: str, load: float, metric: str) -> Evidence:

@@ -8,7 +8,7 @@ from typing import Any
 
 from routingsim import display
 from routingsim.errors import SimulationError
-from routingsim.evaluation.cell import HIGHER_IS_BETTER
+from routingsim.evaluation.cell import HIGHER_IS_BETTER, SHARES
 from routingsim.evaluation.sweeps.conditions import OF_CONDITIONS
 from routingsim.evaluation.sweeps.design import Axis
 from routingsim.evaluation.sweeps.plan import shown
@@ -290,7 +290,7 @@ def _interval(frame: Any, metric: str) -> Cells:
     scale = 1000.0 if metric == "cost" else 1.0
     pairs = zip(scale * frame[metric], scale * frame[f"{metric}_hw"], strict=True)
     found = [Interval(*pair) for pair in pairs]
-    if metric == "quality":
+    if metric in SHARES:
         found = [each.within(0.0, 1.0) for each in found]
     return replace(METRICS[metric], kind="interval"), [each.parts for each in found]
 

@@ -54,6 +54,14 @@ def test_files_are_offered_beside_names(tmp_path: Path, monkeypatch: pytest.Monk
     assert among(*Dates)("d") == [r"day\ first"]
 
 
+def test_in_a_folder_that_is_gone_there_are_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tmp_path.rmdir()
+    assert complete_corpus("tas") == ["tasks"]
+
+
 @pytest.mark.slow
 def test_a_shell_gets_them_without_numba_or_pandas() -> None:
     code = (
