@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager, ft2font, ticker
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
@@ -67,6 +68,7 @@ def finish(
 ) -> Axes:
     """Set the title and the axis labels with their units; draw a light grid and no box.
 
+    The labels say where a scale is logarithmic.
     Each group of keys becomes a legend below the axes, or where ``legend`` says; ``marks`` are
     what has a name where names stand at the marks, with ``lines`` the last points of lines. Where
     one has no room, all are in a legend right of the axes. ``empty`` is why nothing is drawn, to
@@ -86,6 +88,7 @@ def finish(
         ax.text(0.5, 0.5, empty, at, fontsize=font(8), color=MUTED)
     size = 9.0 if len(title) <= 26 else 7.5 if len(title) <= 35 else 6.5  # each fits 8 cm
     ax.set_title(drawable(title, 40), loc="left", fontsize=font(size), fontweight="bold", color=INK)
+    x, y = (_scaled(label, axis) for label, axis in ((x, ax.xaxis), (y, ax.yaxis)))
     ax.set_xlabel(x, fontsize=font(8), color=MUTED)
     groups = [keys for keys in legends if keys]
     names = [[str(key.get_label()) for key in keys] for keys in groups]
@@ -111,6 +114,12 @@ def finish(
     elif legend == "below":
         _legends(ax, groups)
     return ax
+
+
+def _scaled(label: str, axis: Axis) -> str:
+    """A label, the first line of which says where the scale of its axis is logarithmic."""
+    first, *more = label.split("\n")
+    return "\n".join([first + ", log scale" * (axis.get_scale() == "log"), *more])
 
 
 def _folded(label: str, inches: float) -> str:

@@ -31,7 +31,7 @@ def plot_backtest_latency(found: Backtest, ax: Axes | None = None, *, legend: st
     if (curves["low"] > 0).all():
         log_axis(ax)
     ax.set_ylim(0, 101)
-    labels = "Latency", "latency (s), log scale", "answers (%)"
+    labels = "Latency", "latency (s)", "answers (%)"
     return finish(ax, *labels, _keys(), legend=legend)
 
 

@@ -141,7 +141,7 @@ def _finish_distributions(
     if keys:
         log_axis(ax)
     ax.set_ylim(0, 101)
-    labels = title, f"latency (s){said}, log scale", "answers (%)"
+    labels = title, f"latency (s){said}", "answers (%)"
     empty = "" if keys else "no task was answered"
     return finish(ax, *labels, keys, empty=empty, legend=legend)
 

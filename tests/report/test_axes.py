@@ -129,6 +129,14 @@ def test_a_name_is_on_no_other_name_or_mark_and_within_the_axes(size: float) -> 
     assert all(ax.bbox.x0 <= b.x0 and b.x1 <= ax.bbox.x1 and b.y1 <= ax.bbox.y1 for b in boxes)
 
 
+def test_a_label_names_a_log_scale() -> None:
+    ax = Figure(figsize=(4, 4)).subplots()
+    ax.set_xscale("log")
+    finish(ax, "t", "cost (USD)\nleft out: 2", "quality")
+    assert ax.get_xlabel() == "cost (USD), log scale\nleft out: 2"
+    assert ax.get_ylabel() == "quality"
+
+
 def test_a_long_label_is_folded_before_its_unit() -> None:
     ax = Figure(figsize=(3.3, 1.6), layout="constrained").subplots()
     finish(ax, "Title", "x", "quality lost so far (0–1, sum)", legend="none")

@@ -1,5 +1,6 @@
 """The interactive view: what it shows, what its sliders run again, and its page in a browser."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -155,6 +156,12 @@ def test_sliders_ask_while_they_move(tmp_path: Path, chromium: str) -> None:
         assert at.evaluate("asked.at(-1).load") == 2**-0.25
         at.clock.run_for(3000)
         assert "If it was restarted, run the cell again" in at.locator(".note").inner_text()
+        # Names of points that coincide stand apart.
+        at.evaluate("""answer({ ...data, asked: {}, policies: [..."abc"].map(
+            (name) => ({ ...data.policies[0], name })) })""")
+        boxes = [at.locator("circle + text").nth(k).bounding_box() for k in range(3)]
+        heights = sorted(box["y"] for box in boxes if box)
+        assert [b - a for a, b in itertools.pairwise(heights)] == [11, 11]
         browser.close()
 
 
@@ -194,6 +201,8 @@ def test_a_marked_time_holds_for_all_charts(tmp_path: Path, chromium: str) -> No
         at = browser.new_page(viewport={"width": 900, "height": 900})
         problems: list[str] = []
         at.on("pageerror", lambda error: problems.append(str(error)))
+        asked: list[str] = []
+        at.on("request", lambda request: asked.append(request.url))
         at.goto(path.as_uri())
         row = at.locator("tbody tr").first
         assert row.inner_text().split("\t") == [
@@ -216,6 +225,7 @@ def test_a_marked_time_holds_for_all_charts(tmp_path: Path, chromium: str) -> No
         at.get_by_role("button", name="static:b").click()
         assert "static:b" in at.locator("figure.wide figcaption").inner_text()
         assert problems == []
+        assert asked == [path.as_uri()]
         browser.close()
 
 

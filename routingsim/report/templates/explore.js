@@ -77,12 +77,17 @@ function frontier(width, { policies, quality }, found, selected) {
   const [xs, ys] = [across, up].map((name) => found.map((each) => each[name]));
   const label = `${names[up]} against ${names[across]}, by policy`;
   const { svg, x, y } = axes(width, span(xs), span(ys), names[across], label);
+  const named = []; // where names stand
   policies.forEach(({ name, color }, p) => {
     if (!Number.isFinite(xs[p]) || !Number.isFinite(ys[p])) return;
     const dot = { cx: x(xs[p]), cy: y(ys[p]), r: p === selected ? 8 : 5, fill: color };
     svg.append(node("svg:circle", dot, node("svg:title", {}, name)));
     const end = dot.cx > width / 2;
-    const text = { x: dot.cx + (end ? -10 : 10), y: dot.cy + 4, "text-anchor": end ? "end" : "start" };
+    const at = { x: dot.cx + (end ? -10 : 10), y: dot.cy + 4 };
+    const hides = (other) => Math.abs(other.x - at.x) < width / 3 && Math.abs(other.y - at.y) < 11;
+    for (let tries = 1; named.some(hides) && tries < 9; tries++) at.y = dot.cy + 4 + 11 * (tries % 2 ? 1 : -1) * Math.ceil(tries / 2);
+    named.push(at);
+    const text = { ...at, "text-anchor": end ? "end" : "start" };
     svg.append(node("svg:text", text, name));
   });
   return svg;
