@@ -212,8 +212,8 @@ def estimate(
         False for costs and latencies.
     bounds : tuple of float, optional
         The least and the largest possible outcome, (0, 1) for a quality: intervals then
-        allow for failures too rare to have been seen, and hold what is possible alone; one
-        that holds more than half of that is not shown. Without a largest one, as for costs,
+        allow for failures too rare to have been seen, and are cut to the bounds; one that
+        covers more than half of the range is not shown. Without a largest outcome, as for costs,
         which are (0, inf), skewed outcomes need a log twenty times as large before it answers.
 
     Raises

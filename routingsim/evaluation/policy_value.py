@@ -23,9 +23,10 @@ sum |w|³ / (sum w²)^1.5 with the weights w. Residuals are standardised agent b
 the larger counts of the skewness of all records, since what one policy shares with the log
 is too little to see a tail, and of those where log and policy agree.
 
-Weights can take an estimate beyond what is possible. Where outcomes have bounds it is moved to
-the bound, which takes it nearer to every possible truth, and its interval is what is possible of
-it. There is no figure where that is more than half of all that is possible, or nothing of it.
+Weights can take an estimate out of the range of possible outcomes. Where these have bounds, the
+estimate is moved to the bound, which is nearer to every possible truth, and its interval is cut to
+the range. There is no figure where what is left of the interval covers more than half of the range,
+or where nothing is left.
 """
 
 import math
@@ -44,7 +45,7 @@ from routingsim.simulation.statistics import Interval
 Bounds = tuple[float, float]
 """The least and the largest possible outcome, infinite where there is none."""
 
-_MOST = 0.5  # of what is possible: an estimate whose interval holds more is none
+_MOST = 0.5  # share of the range of outcomes that the interval of an estimate may cover
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,9 @@ class PolicyEstimate:
         Estimate, standard error and degrees of freedom; NaN where the verdict is
         "cannot".
     interval : Interval
-        Without what is not possible.
+        Cut to the range of possible outcomes.
     half_width : float
-        Of the interval before that.
+        Of the interval before it is cut.
     support : Support
         Verdict, reasons and diagnostics.
     """
@@ -260,9 +261,9 @@ def span_of(bounds: Bounds | None) -> float:
 
 
 def possible(value: float, half_width: float, level: float, bounds: Bounds | None) -> Interval:
-    """An estimate and its interval, as far as they are possible.
+    """An estimate and its interval, cut to the range of possible outcomes.
 
-    Where nothing of the interval is, it is the bound beyond which it lies.
+    An interval that lies outside the range becomes the bound next to it.
     """
     found = Interval(value, half_width, level)
     if bounds is None or math.isnan(value) or bounds[0] <= found.low <= found.high <= bounds[1]:
@@ -273,13 +274,13 @@ def possible(value: float, half_width: float, level: float, bounds: Bounds | Non
 
 
 def nothing_said(interval: Interval, bounds: Bounds) -> str:
-    """Why what is left of an interval says nothing; "" where it does say something."""
-    span, of = span_of(bounds), f"what is possible ({short(bounds[0])} to {short(bounds[1])})"
+    """Why an interval that was cut to its range says nothing; "" where it does say something."""
+    span, of = span_of(bounds), f"the possible range ({short(bounds[0])} to {short(bounds[1])})"
     if span and interval.high <= interval.low:
-        return f"what the log's choices add up to is beyond {of}"
+        return f"the interval lies outside {of}"
     if span and interval.half_width > _MOST * span / 2:
         ends = " to ".join(short(end, 2) for end in (interval.low, interval.high))
-        return f"its interval, {ends}, is more than half of {of}"
+        return f"the interval, {ends}, covers more than half of {of}"
     return ""
 
 

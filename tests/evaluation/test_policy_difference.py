@@ -110,6 +110,6 @@ def test_a_difference_that_may_be_nearly_anything_is_not_shown() -> None:
     assert found[0.5].value == pytest.approx(-0.1)
     assert found[0.5].verdict == "weak"
     assert (found[4.0].verdict, math.isnan(found[4.0].value)) == ("cannot", True)
-    assert "is more than half of what is possible (-1 to 1)" in found[4.0].reasons[0]
+    assert "covers more than half of the possible range (-1 to 1)" in found[4.0].reasons[0]
     free = policy_differences(sides, weights, rest, 0.95, True)["x", "y"]
     assert (free.verdict, free.value) == ("weak", pytest.approx(-0.1))

@@ -142,10 +142,10 @@ def side(terms: list[float], planned: float = 2000.0) -> Side:
         ([-0.3, 0.1], (0, 1), "p: 0 (0 to 0.2929) (estimated, weak; heavy)"),
         ([0.7, 0.9], (0, 1), "p: 0.80 ± 0.20 (estimated, weak; heavy)"),
         ([1.9, 2.1], (0, 3), "p: 2.00 ± 0.20 (estimated, weak; heavy)"),
-        ([0.3, 0.9], (0, 1), "p: the log cannot answer this; its interval, 0.011 to 1, is more "
-         "than half of what is possible (0 to 1); heavy"),
-        ([1.2, 1.4], (0, 1), "p: the log cannot answer this; what the log's choices add up to is "
-         "beyond what is possible (0 to 1); heavy"),
+        ([0.3, 0.9], (0, 1), "p: the log cannot answer this; the interval, 0.011 to 1, covers "
+         "more than half of the possible range (0 to 1); heavy"),
+        ([1.2, 1.4], (0, 1), "p: the log cannot answer this; the interval lies outside the "
+         "possible range (0 to 1); heavy"),
         ([1.2, 1.4], None, "p: 1.30 ± 0.20 (estimated, weak; heavy)"),
         ([0.0, 0.2], (0, math.inf), "p: 0.1 (0 to 0.2965) (estimated, weak; heavy)"),
         ([0.9, 1.1], (-math.inf, 1), "p: 1 (0.8035 to 1) (estimated, weak; heavy)"),
@@ -177,6 +177,6 @@ def test_a_side_without_a_figure_has_no_difference() -> None:
     assert found.policies["a"].verdict != "cannot"
     assert found.policies["b"].support.planned == pytest.approx(20)
     assert found.policies["b"].verdict == found.differences["a", "b"].verdict == "cannot"
-    assert "is more than half of what is possible (0 to 1)" in str(found.policies["b"])
+    assert "covers more than half of the possible range (0 to 1)" in str(found.policies["b"])
     free = estimate(log, outcome, {"b": static(1, 200)}).policies["b"]
     assert free.verdict == "weak"
