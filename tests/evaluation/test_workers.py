@@ -1,6 +1,6 @@
 """Work gives the same wherever it goes, and outlives the death of workers.
 
-``routingsim.evaluation.travel`` is tested here too.
+``travel`` and ``processes`` are tested here too.
 """
 
 import functools

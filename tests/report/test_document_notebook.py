@@ -82,8 +82,12 @@ def test_a_table_is_a_frame_with_the_ends_of_intervals() -> None:
 
 
 def test_text_and_plots_are_there_before_it_is_run() -> None:
-    notebook = nbformat.reads(render_notebook(DOCUMENT), as_version=4)
+    text = render_notebook(DOCUMENT)
+    assert text.startswith('{\n "cells": [\n  {\n')  # as Jupyter writes it, for small diffs
+    notebook = nbformat.reads(text, as_version=4)
     first, *_, last = notebook.cells
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    assert counts == [1, 2]
     assert first.source.startswith("# A title\n\nof it. 2026-01-01")
     assert "**This one.**" in first.source
     assert last.source == "![P](attachment:g-1.png)\n\nP: In words."
