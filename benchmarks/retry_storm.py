@@ -3,8 +3,8 @@
     python benchmarks/retry_storm.py [--quick]
 
 Four equal agents of eight slots, lognormal service of mean 2 s (cv 0.5), Poisson arrivals to the
-least loaded. A call is given up after 6 s; the agent works on for nobody until it would have
-ended (``holds``), or stops at once (``frees``). From 600 s on all agents are at a quarter of
+least loaded. A call is given up after 6 s; it holds its slot until it would have ended
+(``holds``), or frees it at once (``frees``). From 600 s on all agents are at a quarter of
 their speed, for one minute. Calls that are given up are tried again 1, 2 and 4 s later, up to
 half of that random. Given are the shares of tasks answered, by when they arrive; those 19 to 39
 minutes after the slow minute also in a run without it; and their calls a task. Means of eight
