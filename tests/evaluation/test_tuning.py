@@ -69,18 +69,15 @@ def test_held_out_tasks_and_seeds_are_others() -> None:
     assert found.tuned["rate_met"] != found.held_out["rate_met"]
     from routingsim.evaluation.sweeps.sweep import planned
     from routingsim.evaluation.tuning import _halves
-    from routingsim.simulation.faults import ONE_TRY
 
     plan = planned(
         *(frame, pool(), "static:a1", {"load": [0.1]}, "grid", None),
-        **dict.fromkeys(("arrivals", "load", "rate", "tasks", "service")),
+        **dict.fromkeys(("arrivals", "load", "rate", "tasks")),
         seed=3,
         replications=1,
         objective=1.0,
         right=0.5,
         common=True,
-        retries=ONE_TRY,
-        outages=(),
     )
     one, other = (set(half.corpus.tasks["text"]) for half in _halves(plan.fixed, 0.3))
     assert (len(one), len(other)) == (21, 9)

@@ -10,8 +10,8 @@ from matplotlib import pyplot
 import routingsim as rs
 from routingsim.errors import SimulationError
 from routingsim.evaluation.sweeps.cells import METRICS
-from routingsim.evaluation.sweeps.sweep import planned
-from routingsim.simulation.faults import ONE_TRY
+
+from .sweeps import plan_of
 
 
 @pytest.fixture(autouse=True)
@@ -22,17 +22,7 @@ def _closed() -> Iterator[None]:
 
 def made(vary: dict, design: str = "grid", points: int | None = None) -> rs.Sweep:
     """A sweep whose cells were not run: latency is 10, 11, 12, …."""
-    plan = planned(
-        *("tasks", None, "threshold", vary, design, points),
-        **dict.fromkeys(("arrivals", "load", "rate", "tasks", "service")),
-        seed=0,
-        replications=2,
-        objective=5.0,
-        right=0.5,
-        common=True,
-        retries=ONE_TRY,
-        outages=(),
-    )
+    plan = plan_of(vary, design, points)
     rows = {}
     for k, key in enumerate(plan.keys):
         row = dict.fromkeys((n for m in METRICS for n in (m, f"{m}_hw")), np.nan)

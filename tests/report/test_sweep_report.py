@@ -10,21 +10,14 @@ import routingsim as rs
 from routingsim.errors import SimulationError
 from routingsim.evaluation.sweeps.cells import METRICS
 from routingsim.evaluation.sweeps.plan import Plan
-from routingsim.evaluation.sweeps.sweep import planned
 from routingsim.report import write_report
 from routingsim.report.document import Facts, Table
 from routingsim.report.sweep_report import compose_sweep
 
+from .sweeps import plan_of
+
 LATENCY = list(METRICS).index("latency_mean")
 VARY = {"policy": ["threshold", "fastest", "random"], "load": [0.2, 0.6]}
-
-
-def plan_of(
-    vary: dict[str, Any], design: str = "grid", points: int | None = None, **given: Any
-) -> Plan:
-    usual = dict.fromkeys(("arrivals", "load", "rate", "tasks"))
-    usual |= {"seed": 3, "replications": 4, "objective": 5.0, "right": 0.5, "common": True}
-    return planned("tasks", None, "threshold", vary, design, points, **{**usual, **given})
 
 
 def swept(vary: dict[str, Any], *latencies: float | None, **row: Any) -> rs.Sweep:
