@@ -143,6 +143,11 @@ def wrapped(text: str, indent: str = "  ") -> str:
     )
 
 
+def fits(text: str) -> bool:
+    """Whether no line of a text is wider than a terminal."""
+    return max(map(len, text.splitlines())) <= _COLUMNS
+
+
 def fitted(names: Sequence[str], render: Callable[[Sequence[str]], str]) -> str:
     """A table as text; the names of its rows are cut if it does not fit a terminal.
 

@@ -133,7 +133,15 @@ def _plain_table(study: StudyRecord, load: float, ranking: pd.DataFrame) -> str:
         columns = {"USD est." if n == "USD/1000" else n: each for n, each in columns.items()}
     table = pd.DataFrame({"policy": ranking["policy"], **columns, "verdict": ranking["verdict"]})
     table = table.replace({"verdict": _SHORT, "stability": _SHORT})
+    *figures, last = table.columns[1:]
+    for parts in [[[*figures, last]], [[*figures[:3], last], figures[3:]]]:
+        text = "\n\n".join(_part(table.loc[:, ["policy", *names]]) for names in parts)
+        if display.fits(text):
+            break
+    return text
 
+
+def _part(table: pd.DataFrame) -> str:
     def render(names: Sequence[str]) -> str:
         return table.assign(policy=names).to_string(index=False)
 

@@ -1,15 +1,19 @@
 """What a target costs: cost per hour against a metric, for every pool and policy that was run."""
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from routingsim.errors import SimulationError
 from routingsim.evaluation.capacity_answer import Capacity
 from routingsim.evaluation.targets import AT_LEAST, UNITS, USD, in_words
-from routingsim.report.axes import axes_or_new, finish, legend_height, log_axis
-from routingsim.report.palette import INK, policy_styles
+from routingsim.report.axes import Look, axes_or_new, finish, legend_height, log_axis
+from routingsim.report.palette import INK, MUTED, policy_styles
 
 _SHOWN = {"met": "full", "open": "none", "missed": "none"}
+_FILLS: dict[str, Literal["full", "none"]] = {"all met": "full", "not all met": "none"}
 
 
 def plot_capacity(
@@ -41,7 +45,8 @@ def plot_capacity(
         raise SimulationError(f"metric={metric!r}: choose one of {', '.join(known)}")
     frame = answer.frame
     names = list(dict.fromkeys(frame["policy"]))
-    ax = axes_or_new(ax, 2.6 + legend_height(names, ["target", "frontier", "answer"]))
+    lines = ["frontier", "target", "answer", *_FILLS]
+    ax = axes_or_new(ax, 2.6 + legend_height(names, lines))
     keys = []
     for name, style in zip(names, policy_styles(len(names)), strict=True):
         for verdict, fill in _SHOWN.items():
@@ -69,6 +74,8 @@ def plot_capacity(
         found = answer.best.found
         at = found[USD].mean, found[metric].mean
         marks += ax.plot(*at, "o", ms=9, mfc="none", mec=INK, label="answer")
+    look: Look = {"ls": "", "marker": "o", "color": MUTED, "markersize": 4.5}
+    marks += [Line2D([], [], fillstyle=fill, label=name, **look) for name, fill in _FILLS.items()]
     unit = UNITS.get(metric, "").strip().replace("USD/h", "USD an hour")
     name = in_words(metric)
     label = f"{name} ({unit})" if unit else name

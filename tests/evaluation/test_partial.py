@@ -205,6 +205,26 @@ def test_a_recorded_cost_of_the_served_agent_alone_is_estimated(tmp_path: Path) 
     assert (apart.verdict, apart.interval.mean) == ("worse", pytest.approx(3.0, abs=0.01))
 
 
+def test_a_table_with_estimates_that_is_too_wide_becomes_two() -> None:
+    rng = np.random.default_rng(1)
+    big, right = rng.random(200) < 0.5, (rng.random(200) < 0.98).astype(float)
+    frame = pd.DataFrame({"id": np.arange(200).astype(str), "text": "task", "propensity": 0.5})
+    for agent, served in (("small", ~big), ("big", big)):
+        frame[f"outcomes.{agent}.quality"] = np.where(served, right, np.nan)
+        frame[f"outcomes.{agent}.cost"] = np.where(served, rng.lognormal(-3, 2, 200), np.nan)
+    study = rs.compare(
+        rs.Corpus.from_frame(frame, "log"), POOL, ["static:small", "static:big"],
+        loads=0.3, replications=2,
+    )  # fmt: skip
+    lines = repr(study).splitlines()
+    assert max(map(len, lines)) <= 79
+    heads = [line.split() for line in lines if line.split()[:1] == ["policy"]]
+    assert heads == [
+        ["policy", "quality", "estimate", "known", "verdict"],
+        ["policy", "USD", "est.", "p95", "s", "stability"],
+    ]
+
+
 def test_probabilities_recorded_in_part_are_counted() -> None:
     frame = logged(0.1).to_frame()
     frame.loc[: len(frame) // 4 - 1, "propensity"] = np.nan

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 import routingsim as rs
 from routingsim.errors import SimulationError
@@ -78,6 +79,8 @@ def test_the_line_is_the_best_figure_for_the_money() -> None:
     labels = [str(line.get_label()) for line in ax.get_lines()]
     assert "frontier" in labels
     assert "target" not in labels
+    keys = [text.get_text() for text in ax.figure.findobj(Text)]
+    assert {"all met", "not all met"} <= set(keys)
     plt.close("all")
     with pytest.raises(SimulationError, match="choose one of quality_all, answered, latency_p95"):
         plot_capacity(found, metric="cost")
