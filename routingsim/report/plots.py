@@ -216,13 +216,21 @@ def plot_queue(result: ReplayResult, ax: Axes | None = None, *, legend: str = ""
             ax.axvspan(*span, facecolor=colour, alpha=0.2, linewidth=0, zorder=0)
     for agent in dict.fromkeys(outage.agent for outage in result.outages):
         keys.append(Patch(color=colours[agent], alpha=0.2, label=f"{drawable(agent, 18)} down"))
-    ax.set_xlim(0, max(end / seconds, 1e-9))
-    ax.set_ylim(0, max(1.0, 1.08 * float(means.sum(axis=0).max())))
+    _reach(ax, max(end / seconds, 1e-9), max(1.0, 1.08 * float(means.sum(axis=0).max())))
     labels = result.policy.name, f"time ({unit})", "tasks waiting (mean)"
     empty = "" if bands else "no task ever waited"
     finish(ax, *labels, keys, empty=empty, legend=legend)
     ax.yaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
     return ax
+
+
+def _reach(ax: Axes, x: float, y: float) -> None:
+    """Limits from 0 to these, or as far as axes that share them, drawn before, need."""
+    for which, high in (("x", x), ("y", y)):
+        group = getattr(ax, f"get_shared_{which}_axes")().get_siblings(ax)
+        drawn = any(other is not ax and other.has_data() for other in group)
+        known = getattr(ax, f"get_{which}lim")()[1] if drawn else 0.0
+        getattr(ax, f"set_{which}lim")(0, max(high, known))
 
 
 def plot_waiting(result: StreamedReplay, ax: Axes | None = None) -> Axes:
@@ -237,8 +245,7 @@ def plot_waiting(result: StreamedReplay, ax: Axes | None = None) -> Axes:
     tasks = np.array([part.mean() for part in np.array_split(waiting, parts)])
     edges = np.array([part[-1] for part in np.array_split(times, parts)]) / seconds
     ax.fill_between(edges, tasks, step="pre", color=OTHERS, linewidth=0)
-    ax.set_xlim(0, max(float(times[-1]) / seconds, 1e-9))
-    ax.set_ylim(0, max(1.0, 1.08 * float(tasks.max())))
+    _reach(ax, max(float(times[-1]) / seconds, 1e-9), max(1.0, 1.08 * float(tasks.max())))
     empty = "" if tasks.any() else "no task ever waited"
     labels = result.policy.name, f"time ({unit})", "tasks waiting (mean)"
     finish(ax, *labels, [], empty=empty)

@@ -158,6 +158,16 @@ def test_all_waiting_is_shown(results: list[ReplayResult]) -> None:
     assert (means * np.diff(edges)).sum() == pytest.approx(waited)
 
 
+def test_queues_on_shared_axes_all_fit(results: list[ReplayResult]) -> None:
+    shared = Figure().subplots(3, sharex=True, sharey=True)
+    ends = []
+    for ax, result in zip(shared, reversed(results), strict=True):  # the longest queue first
+        plots.plot_queue(result, ax=ax)
+        alone = plots.plot_queue(result, ax=small_axes())
+        ends.append((alone.get_xlim()[1], alone.get_ylim()[1]))
+    assert (shared[0].get_xlim()[1], shared[0].get_ylim()[1]) == tuple(np.max(ends, axis=0))
+
+
 def test_outages_are_named(results: list[ReplayResult]) -> None:
     legend = plots.plot_queue(results[2], ax=small_axes()).get_legend()
     assert legend is not None
