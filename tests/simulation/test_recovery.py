@@ -35,6 +35,9 @@ def test_the_queue_of_an_outage_drains_at_the_speed_that_is_left() -> None:
         *(20.0, 20.0, 20.0, 10, 0),
     ]
     assert played().recovery().empty
+    # Out of its band in the window of an outage and the next one, which are two in a row.
+    short = played(outages=rs.Outage("a", 100.0, 102.0)).recovery(window=2.0, replications=0)
+    assert short.set_index("figure").loc["backlog", "seconds"] == 2.0
 
 
 def test_a_change_for_good_is_not_recovered_from_and_one_that_is_taken_back_is() -> None:
@@ -54,6 +57,13 @@ def test_what_changes_nothing_is_recovered_from_at_once() -> None:
     found = played(changes=rs.Change("a", 100.0, price=2.0)).recovery()
     assert found["seconds"].tolist() == [0.0] * 3
     assert found["window"].tolist() == [2.0] * 3  # a fiftieth of the time before
+    twice = [rs.Change("a", at, price=2.0) for at in (50.0, 200.0)]
+    assert set(played(changes=twice).recovery(replications=0)["window"]) == {1.0}
+
+
+def test_backlog_is_counted_from_the_first_task_on() -> None:
+    found = recovery._area(np.array([1.0, 2.0]), np.array([0.0, 1.5, 3.0]))
+    assert found.tolist() == [0.5, 2.5]
 
 
 def test_an_event_is_not_blamed_for_what_a_later_one_does() -> None:
