@@ -164,13 +164,15 @@ def explore(results: Sequence[ReplayResult]) -> Any:
         def __repr__(self) -> str:
             return f"<Explorer: {len(results)} policies on {len(first):,} tasks>"
 
-    widget = Explorer(data=view(results) | {"asked": {}}, asked={})
+    slots = {agent.id: agent.concurrency for agent in first.pool}
+    widget = Explorer(data=view(results) | {"asked": {}, "slots": slots}, asked={})
     widget.still = f"still-{widget.model_id}"
 
     def run_again(change: Any) -> None:
         # With what was asked: figures that stay the same are an answer, too.
         asked = change["new"]
-        widget.data = view(what_if(first, wanted, process, **asked)) | {"asked": asked}
+        again = what_if(first, wanted, process, **asked)
+        widget.data = view(again) | {"asked": asked, "slots": slots}
 
     widget.observe(run_again, "asked")
     return widget

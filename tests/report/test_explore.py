@@ -105,6 +105,7 @@ def test_a_slider_runs_the_engine_again() -> None:
     widget.asked = asked
     assert widget.data["policies"][0]["latency"] == [2.0] * 4
     assert widget.data["asked"] == asked
+    assert widget.data["slots"] == {"a": 1, "b": 1}  # as before the sliders
 
 
 @pytest.mark.parametrize(("known", "images"), [(4, 3), (3, 2)])
@@ -127,7 +128,7 @@ def test_pictures_stand_in_where_no_kernel_runs(
 def test_sliders_ask_while_they_move(tmp_path: Path, chromium: str) -> None:
     """One question at a time; the last settings are asked for when its answer has come."""
     script = (TEMPLATES / "explore.js").read_text(encoding="utf-8")
-    data = json.dumps(view([played()]) | {"asked": {}})
+    data = json.dumps(view([played()]) | {"asked": {}, "slots": {"a": 1, "b": 1}})
     path = tmp_path / "view.html"
     path.write_text(
         f'<!doctype html><meta charset="utf-8"><div></div><script type="module">{script}\n'

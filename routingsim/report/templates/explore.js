@@ -151,7 +151,7 @@ function show(root, first, ask) {
       { class: "asked" },
       slider("load", times(asked.load), factor, (value) => (asked.load = 2 ** value)),
       ...first.agents.flatMap(({ id, name, slots }) => [
-        slider(`slots of ${name}`, { min: 1, max: 4 * slots, step: 1, value: slots }, String, (value) => (asked.slots[id] = value)),
+        slider(`slots of ${name}`, { min: 1, max: 4 * first.slots[id], step: 1, value: slots }, String, (value) => (asked.slots[id] = value)),
         slider(`price of ${name}`, times(asked.price[id]), factor, (value) => (asked.price[id] = 2 ** value)),
       ]),
     );
