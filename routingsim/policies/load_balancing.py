@@ -10,8 +10,8 @@ from numba.extending import register_jitable
 
 from routingsim.agents import AgentPool
 from routingsim.corpora.corpus import Corpus
-from routingsim.policies.eights import least, load_of, nth_least
 from routingsim.policies.kernel import choose_kernel, draw, probability_kernel, ranked
+from routingsim.policies.lowest_load import least, load_of, nth_least
 from routingsim.policies.policy import Policy, recipe, sentence
 from routingsim.policies.ranking import BY_LATENCY, BY_LOAD
 from routingsim.policies.ties import (

@@ -11,10 +11,10 @@ from routingsim.agents import Agent, AgentPool
 from routingsim.corpora.corpus import Corpus
 from routingsim.errors import PolicyError
 from routingsim.policies import grammar
-from routingsim.policies.eights import EIGHT, bits, least, load_by, load_of, nth_least
 from routingsim.policies.fitted import FittedTexts
 from routingsim.policies.kernel import choose_kernel, probability_kernel
 from routingsim.policies.load_balancing import put_least_loaded
+from routingsim.policies.lowest_load import EIGHT, bits, least, load_by, load_of, nth_least
 from routingsim.policies.policy import Policy, recipe
 from routingsim.policies.ties import even, which
 from routingsim.scoring.corpora import corpus_scores

@@ -41,6 +41,7 @@ _CONDITIONS = (
 """What is varied to see how settings do in it; the rest is for the reader to choose."""
 
 _MOST, _CASES, _NAMED = 60, 6, 3  # rows of a table; conditions and settings named in a sentence
+_TABLES = 24  # conditions with a table of their own
 _COLUMNS = ("goodput", "quality", "cost", "latency_mean", "latency_p95")
 _ABOUT = (
     "A cell is one setting of all that was varied; its figures are means over the replications, "
@@ -317,8 +318,11 @@ def _best(found: Sweep, cases: Sequence[_Case], chosen: Sequence[str]) -> Sectio
             upper_first(case.said) or "All cells with a figure",
             _columns(case.cells.head(10), chosen, ("verdict", "stability")),
         )
-        for case in cases
+        for case in cases[:_TABLES]
     ]
+    if len(cases) > _TABLES:
+        more = count(len(cases) - _TABLES, "more condition")
+        text = (*text, f"Without a table here: {more}; `sweep.best(at=…)` gives one each.")
     return Section("best", "The best settings", text, tuple(blocks))
 
 

@@ -129,6 +129,15 @@ def test_the_call_to_repeat_it_is_the_same_sweep(given: dict[str, Any]) -> None:
     assert found.digest == plan.digest
 
 
+def test_many_conditions_have_no_table_each() -> None:
+    vary = {"policy": ["threshold", "fastest"], "load": [k / 100 for k in range(1, 27)]}
+    found = swept(vary, *[1.0] * 26, *[9.0] * 26)
+    best = next(each for each in compose_sweep(found).sections if each.id == "best")
+    assert len(best.blocks) == 24
+    more = "Without a table here: 2 more conditions; `sweep.best(at=…)` gives one each."
+    assert best.text[-1] == more
+
+
 def test_a_wide_interval_asks_for_more_runs() -> None:
     more = "Run `replications=16`: an interval is wider than its figure."
     narrow, wide = (swept(VARY, 1, None, 9, None, 5, None, latency_mean_hw=hw) for hw in (0.5, 0.6))

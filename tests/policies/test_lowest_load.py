@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import routingsim as rs
-from routingsim.policies import eights, make_policy, threshold
+from routingsim.policies import lowest_load, make_policy, threshold
 from routingsim.policies.kernel import PoolView, TaskView
 
 
@@ -53,5 +53,5 @@ def test_compiled_code_chooses_as_plain_python(size: int, slots: list[int], seed
 
 
 def test_bits_are_a_number_for_each_eight() -> None:
-    assert eights.bits([0, 2, 9], 17).tolist() == [5.0, 2.0, 0.0]
-    assert eights.bits([7], 8).tolist() == [128.0]
+    assert lowest_load.bits([0, 2, 9], 17).tolist() == [5.0, 2.0, 0.0]
+    assert lowest_load.bits([7], 8).tolist() == [128.0]
