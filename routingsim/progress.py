@@ -21,7 +21,34 @@ def progress_bar(*, shown: bool = True, **given: Any) -> tqdm:
     ``TQDM_DISABLE=1``, is there one.
     """
     hidden = not shown or os.environ.get("TQDM_DISABLE", "").lower() not in ("", "0", "false")
-    return tqdm(delay=DELAY, leave=False, disable=True if hidden else None, **given)
+    bar = tqdm(delay=DELAY, leave=False, disable=True if hidden else None, **given)
+    if hasattr(bar, "container"):
+        _leave_nothing(bar)
+    return bar
+
+
+def _leave_nothing(bar: Any) -> None:
+    """Take a notebook's bar out of the cell's outputs, too, when the work is done.
+
+    tqdm closes the widget and leaves its output, which is an error when the notebook is opened
+    again.
+    """
+    from IPython.display import display
+
+    draw, close, outputs = bar.display, bar.close, []
+
+    def draw_to_remove(*args: Any, check_delay: bool = True, **given: Any) -> Any:
+        if check_delay and not bar.displayed:
+            outputs.append(display(bar.container, display_id=True))
+            bar.displayed = True
+        return draw(*args, check_delay=check_delay, **given)
+
+    def close_and_remove() -> None:
+        close()
+        while outputs:
+            outputs.pop().update({}, raw=True)
+
+    bar.display, bar.close = draw_to_remove, close_and_remove
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 import io
 import re
 import time
+from typing import Any
 
 import pytest
+from tqdm.notebook import tqdm
 
 from routingsim import progress
 from routingsim.progress import reporting
@@ -44,3 +46,27 @@ def test_a_function_is_called_in_place_of_a_bar(terminal: io.StringIO) -> None:
         tell(1, 2)
     assert seen == [(1, 2)]
     assert terminal.getvalue() == ""
+
+
+def test_a_notebook_keeps_nothing_of_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output that held the bar is emptied, and there is none of short work."""
+    calls: list[Any] = []
+
+    class Handle:
+        def update(self, bundle: dict[str, Any], raw: bool) -> None:
+            calls.append((bundle, raw))
+
+    def display(shown: Any, display_id: bool) -> Handle:
+        calls.append(type(shown).__name__)
+        return Handle()
+
+    monkeypatch.setattr("IPython.display.display", display)
+    monkeypatch.setattr(progress, "tqdm", tqdm)
+    monkeypatch.setenv("TQDM_DISABLE", "0")
+    for delay in (0.01, 100.0):
+        monkeypatch.setattr(progress, "DELAY", delay)
+        with reporting(True, "cell") as tell:
+            for done in range(3):
+                time.sleep(0.11)  # a bar is drawn ten times a second at most
+                tell(done, 2)
+    assert calls == ["TqdmHBox", ({}, True)]
