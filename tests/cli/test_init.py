@@ -17,7 +17,7 @@ from typer.main import get_command
 from routingsim.__main__ import main as enter
 from routingsim.cli import EXAMPLES, app, main
 
-from .running import invoke, routingsim
+from .running import invoke, routingsim, set_width
 
 COMMANDS = [
     command.callback.__name__.replace("_", "-")
@@ -30,7 +30,7 @@ COMMANDS = [
 @pytest.mark.parametrize("width", [40, 80])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_helps(command: str, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
+    set_width(width, monkeypatch)
     result = invoke(command, "--help")
     assert result.exit_code == 0
     assert "Usage:" in result.stdout
@@ -53,7 +53,7 @@ def test_examples_in_the_help_can_be_typed(example: str) -> None:
 
 @pytest.mark.parametrize("width", [40, 80])
 def test_help_lists_every_command(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
+    set_width(width, monkeypatch)
     said = invoke("--help").stdout
     assert {*COMMANDS, "--install-completion"} <= {*said.split()}
 

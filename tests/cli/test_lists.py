@@ -3,10 +3,9 @@
 import pytest
 
 from routingsim.agents import builtin_pools, load_agents
-from routingsim.cli.console import out
 from routingsim.formatting import short
 
-from .running import invoke
+from .running import invoke, set_width
 
 
 @pytest.mark.parametrize(
@@ -26,7 +25,7 @@ def test_lists(command: str, words: list[str]) -> None:
 def test_agents_have_their_whole_ids_and_prices(
     width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(out, "_width", width)
+    set_width(width, monkeypatch)
     for name in [each for each in builtin_pools() if each != "dcrouter"]:  # its ids are long
         lines = [line.split() for line in invoke("agents", name).stdout.splitlines()]
         for agent in load_agents(name):

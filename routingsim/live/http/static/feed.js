@@ -3,7 +3,7 @@
 import { BANDS, ago, bandOf, element } from "./format.js";
 
 const ROWS = 100;
-const CALM = 20; // decisions per second above which rows are drawn in bursts, not highlighted
+const CALM = 20; // decisions a second above which rows are drawn in bursts; more are not highlighted
 const BURST_EVERY = 250; // ms
 const BURST_ROWS = 30; // others are drawn when it is calm; 100 rows take a slow machine 0.1 s
 
@@ -148,7 +148,7 @@ export function createFeed({ body, scroll, empty, button, note, agentIndex, resu
       const rows = waiting.slice(-count).reverse().map(makeRow);
       waiting = [];
       empty.hidden = true;
-      if (!busy) rows.forEach((row) => row.classList.add("fresh"));
+      if (!busy && rows.length <= CALM) rows.forEach((row) => row.classList.add("fresh"));
       body.prepend(...rows);
       while (body.rows.length > ROWS) body.lastElementChild.remove();
       age(clock);
