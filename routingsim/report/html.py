@@ -162,8 +162,16 @@ def _drawings(gallery: Gallery) -> list[Markup]:
 
 
 def _coded(sentence: str) -> Markup:
-    """A sentence, escaped, in which what stands between backquotes is code."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
+    """A sentence, escaped, in which what stands between backquotes is code.
+
+    Browsers break lines at hyphens, and would cut ``--seed`` in two.
+    """
+
+    def code(found: re.Match[str]) -> str:
+        options = re.sub("(--[a-z-]+)", r'<span class="whole">\1</span>', found[1])
+        return f"<code>{options}</code>"
+
+    return Markup(re.sub("`([^`]+)`", code, str(escape(sentence))))
 
 
 @cache

@@ -17,6 +17,7 @@ from routingsim.agents import AgentPool, load_agents
 from routingsim.errors import SimulationError
 from routingsim.evaluation.replay_difference import replay_difference, replay_figure
 from routingsim.report import compose, html, render, write_report
+from routingsim.report.html import _coded
 from routingsim.simulation.arrivals import ClosedLoop
 from routingsim.simulation.faults import Retries
 from routingsim.simulation.replay import replay
@@ -128,6 +129,13 @@ def test_texts_are_escaped_and_shortened(wild: list[ReplayResult], tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_no_option_is_cut_in_two_at_the_end_of_a_line() -> None:
+    assert _coded("As `--slo p95=2 --fallback-all`, <b>.") == (
+        'As <code><span class="whole">--slo</span> p95=2 '
+        '<span class="whole">--fallback-all</span></code>, &lt;b&gt;.'
+    )
+
+
 def test_needs_nothing_else(page: Page) -> None:
     assert "//" not in page.source
     assert not page.tags("link", "img", "base")
