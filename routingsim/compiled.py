@@ -20,7 +20,7 @@ from numba import njit
 from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 
-from routingsim.numba_cache import file_state, package_state
+from routingsim.numba_cache import PACKAGE, package_state
 
 
 def cached_njit(*signatures: Any, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -84,12 +84,21 @@ def _used(function: Any, seen: set[Any]) -> Iterator[str]:
     if function in seen:
         return
     seen.add(function)
-    yield file_state(Path(function.__code__.co_filename))
+    yield _of_file(Path(function.__code__.co_filename))
     names = function.__code__.co_names
     values = [function.__globals__.get(name) for name in names]
     modules = [each for each in values if isinstance(each, ModuleType)]
     for value in [*values, *(vars(each).get(name) for each in modules for name in names)]:
         yield from _state(value, seen)
+
+
+def _of_file(path: Path) -> str:
+    if path.is_relative_to(PACKAGE):  # part of the package's state
+        return ""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:  # of a module that was typed, or is in an archive
+        return ""
 
 
 def _state(value: Any, seen: set[Any]) -> Iterator[str]:

@@ -5,6 +5,7 @@ error if it can write to neither, as when a service without a home directory use
 root installed. Such a user gets a private folder among the temporary files.
 """
 
+import hashlib
 import os
 import re
 import sys
@@ -55,17 +56,10 @@ def _can_be_made(folder: Path) -> bool:
 
 @cache
 def package_state() -> str:
-    """The sizes and times of this package's modules that have compiled code or types of it."""
+    """The digest of this package's modules that have compiled code or types of it."""
     folders = [each for each in PACKAGE.iterdir() if each.is_dir() and each.name not in _ABOVE]
     found = [*PACKAGE.glob("*.py"), *(file for each in folders for file in each.rglob("*.py"))]
     words = re.compile(rb"compil|kernel|numba|NamedTuple")
-    return "".join(file_state(each) for each in sorted(found) if words.search(each.read_bytes()))
-
-
-def file_state(path: Path) -> str:
-    """The name, size and time of change of a file; empty if there is none."""
-    try:
-        found = path.stat()
-    except OSError:  # of a module that was typed, or is in an archive
-        return ""
-    return f"{path.name} {found.st_size} {found.st_mtime_ns}\n"
+    contents = {path.relative_to(PACKAGE): path.read_bytes() for path in sorted(found)}
+    held = (f"{path}\n".encode() + text for path, text in contents.items() if words.search(text))
+    return hashlib.sha256(b"".join(held)).hexdigest()
