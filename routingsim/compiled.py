@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -102,8 +102,8 @@ def _of_file(path: Path) -> str:
 
 
 def _state(value: Any, seen: set[Any]) -> Iterator[str]:
-    if isinstance(value, Dispatcher):
-        yield from _used(value.py_func, seen)
+    if isinstance(value, Dispatcher | FunctionType):  # one of register_jitable is a plain function
+        yield from _used(getattr(value, "py_func", value), seen)
     elif isinstance(value, tuple):  # of functions, too, whose repr has an address
         for each in value:
             yield from _state(each, seen)

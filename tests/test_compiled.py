@@ -85,6 +85,7 @@ def test_a_tuple_of_functions_has_one_state_in_all_processes() -> None:
     made = njit(other)
     (state,) = _state((made,), set())
     assert state == hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    assert list(_state(other, set())) == [state], "as one of register_jitable, which is plain"
 
 
 KERNELS = """

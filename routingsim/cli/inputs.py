@@ -299,7 +299,7 @@ class DecisionInputs(FaultyInputs):
     ] = None
 
     def objectives(self) -> dict[str, Any]:
-        """Within what an answer counts for goodput.
+        """The limits within which an answer counts for goodput.
 
         Raises
         ------

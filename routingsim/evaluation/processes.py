@@ -98,7 +98,7 @@ def end_with(parent: int) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold ctrl-C back, here and in processes that begin: until it is over, and ``end_with``."""
+    """Hold ctrl-C back: here until the block ends, in processes begun in it until ``end_with``."""
     if not _MASKS:
         yield
         return
@@ -139,7 +139,7 @@ class RenewedPool:
     def _made(self) -> Any:
         given = self._given
         if type(given) is ProcessPoolExecutor:
-            like = {f"{name}": getattr(given, f"_{name}") for name in ("initializer", "initargs")}
+            like = {name: getattr(given, f"_{name}") for name in ("initializer", "initargs")}
             context = getattr(given, "_mp_context", None)
             return ProcessPoolExecutor(self._max_workers, mp_context=context, **like)
         # Loky needs no `if __name__ == "__main__"` in a script.

@@ -1,18 +1,18 @@
 """The lowest load of agents, eight at once.
 
-A processor cannot predict which agent is less loaded than those before it, and a loop over a few
-agents spends most of its time on wrong guesses. Numba has no vector types, so compiled code here
-consists of LLVM's vector instructions, which take no branches. LLVM compiles them to what the
-processor has: AVX-512, AVX2, NEON.
+A loop over a few agents spends most of its time on mispredicted branches, since which agent is less
+loaded than those before it cannot be predicted. Numba has no vector types, so compiled code here
+consists of LLVM's vector instructions, which have no branches. LLVM compiles them to those of the
+processor: AVX-512, AVX2, NEON.
 
 Loads are compared as words. Where all agents have as many slots, the word is the number of tasks;
 else it is that of the floating-point number tasks / slots, since words of numbers of 0 or more
 are in the order of the numbers. Which of eight agents have a word is told by a word too, with a
 byte of 1 for each.
 
-Which agents a policy chooses among, its memory may say: by a number for each eight, whose bits
-are 1 for those that are meant (:func:`bits`). Functions take the memory and the place where these
-begin, -1 for all agents.
+A policy's memory may say which agents it chooses among: a number for each eight, whose bits are 1
+for those that are meant (:func:`bits`). Functions take the memory and the place where these
+numbers begin, -1 for all agents.
 """
 
 import math
@@ -60,7 +60,7 @@ def _all(builder, word):
 def _reader(context, builder, kind, pool, at):
     """A function that reads eight words of a column of the pool, and which of them there are.
 
-    Those behind the end are read as 0.
+    Words past the end are read as 0.
     """
 
     def column(name):

@@ -33,6 +33,7 @@ from routingsim.report.plot_data import Shown
 from routingsim.simulation.faults import ONE_TRY, Hedge
 from routingsim.simulation.in_time import Objective
 
+_TIMES = (("Waits and latencies", ("wait", "latency")), ("First tokens", ("first_token",)))
 _OF_GROUPS = ("wait_mean", "latency_p50", "latency_p95", "latency_p99")
 _FEW = 30  # answers below which a p99 is little more than the largest value
 
@@ -216,7 +217,7 @@ def latencies(results: Sequence[Shown]) -> Section:
     ]
     for result in results:
         found, timed = result.summary(), result.timed_answers
-        for what, names in (("Waits and latencies", ("wait", "latency")), *_FIRST_TOKENS):
+        for what, names in _TIMES:
             figures = [f"{name}_{q}" for name in names for q in ("mean", "p50", "p95", "p99")]
             if figures[0] not in found:
                 continue
@@ -236,9 +237,6 @@ def latencies(results: Sequence[Shown]) -> Section:
             "task’s arrival; an answer that comes whole has it at its end."
         )
     return Section("latency", "Latency", tuple(text), tuple(blocks))
-
-
-_FIRST_TOKENS = (("First tokens", ("first_token",)),)
 
 
 def groups(results: Sequence[Shown]) -> list[Section]:

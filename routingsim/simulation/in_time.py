@@ -57,7 +57,7 @@ def _latest(objective: float, seconds: float | Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Objective:
-    """Within what an answer counts for goodput.
+    """The limits within which an answer counts for goodput.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class Answers(NamedTuple):
     quality : ndarray
         From 0 to 1; NaN where an answer's is unknown.
     cost : ndarray
-        USD, over all attempts; NaN where it is to be that of the others.
+        USD, over all attempts; the mean of the others is taken where it is NaN.
     answered : ndarray of bool
     """
 
@@ -242,7 +242,7 @@ def answers(run: RunRecord) -> Answers:
 class Tally:
     """Tasks counted block by block, by the length of the run from which on they are in time.
 
-    That length, by which times are rounded, may be known after the last task only. Counts are
+    Times are rounded by that length, which may be known only after the last task. Counts are
     those of :meth:`Answers.counted`; sums differ from its by rounding.
 
     Parameters

@@ -9,8 +9,8 @@ run or, in a window in which that is more, above the figure in the *control*: th
 same draws, without outages and changes (an agent that joins is not there). So a burst of tasks
 that would have come anyway is not taken for a lack of recovery. A figure is out of its band from
 the first of two windows in a row above it, and back with the first of two in a row within it. A
-window without an answer is above it if tasks were in the pool. What begins after the next event
-has begun (and the outage itself is over) is that one's doing.
+window without an answer is above it if tasks were in the pool. A figure that leaves its band after
+the next event has begun, and the outage itself is over, counts for that event alone.
 
 The *recovery time* runs from the end of the outage, or from the change, to the beginning of the
 window with which the figure is back: 0 if it is never out, infinite if it is not back by the last

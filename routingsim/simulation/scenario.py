@@ -216,7 +216,7 @@ class Scenario(ByValue):
                 *basis_notes(self.corpus, self.pool),
                 *self.policy.notes,
                 *without_effect(self.pool, self.classes),
-                *self._no_other,
+                *self._no_effect,
                 *self.in_vain,
             ),
             judge_assumed(self.policy, self.pool, self.records.work.quality),
@@ -224,7 +224,7 @@ class Scenario(ByValue):
         )
 
     @property
-    def _no_other(self) -> list[str]:
+    def _no_effect(self) -> list[str]:
         """Notes that there is no other agent for second copies, or no router to see late."""
         delay, routers, said = self.signals.delay, self.signals.routers, []
         if self.hedge is not None and len(self.pool) == 1:

@@ -179,7 +179,7 @@ class StreamedReplay(ByValue):
 
     @property
     def objective(self) -> Objective | None:
-        """Within what an answer counts for goodput; None where nothing was asked for."""
+        """The limits within which an answer counts for goodput; None where none was given."""
         return None if self.totals.tally is None else self.totals.tally.goal
 
     def in_time(self, objective: Objective) -> InTime:

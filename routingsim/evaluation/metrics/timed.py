@@ -67,7 +67,7 @@ def timed_quality(
     quality : array_like, shape (tasks,)
         From 0 to 1; NaN where an answer's is unknown.
     cost : array_like, shape (tasks,)
-        USD, over all attempts; NaN where it is to be that of the others.
+        USD, over all attempts; the mean of the others is taken where it is NaN.
     answered : array_like of bool, shape (tasks,)
         False for tasks that failed, timed out or were shed; these are never right.
     objective : float
